@@ -83,7 +83,7 @@ def approx_ndcg(score: Tensor, gain: Tensor, ideal: Tensor, heat: float) -> Tens
     for s, g, best in zip(score, gain, ideal, strict=True):
         dcg = torch.zeros((), dtype=s.dtype)
         for i in range(len(s)):
-            place = 1 + sum(torch.sigmoid((s[j] - s[i]) / heat) for j in range(len(s)) if j != i)
+            place = 0.5 + torch.sigmoid((s - s[i]) / heat).sum()  # its own sigmoid(0) is the other half
             dcg = dcg + g[i] / torch.log2(1 + place)
         losses.append(-dcg / best)
     return torch.stack(losses).mean()
