@@ -1,0 +1,97 @@
+"""The losses of the catalogue, evaluated through their formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ...errors import FormulaError, ShapeError
+from ..losses import CATALOGUE
+from .calls import Given
+from .meeting import Rules, laid_out
+from .values import REST, Array, Named, Order, Term, derived, describe, floating, number
+
+Run = Callable[[str, Mapping[str, Named], Rules], Named]
+
+_PROBABILITIES = """\
+kind = target[..., k] * (1 - label_smoothing) + label_smoothing / size(k)
+entry = sum(kind * (logits[..., k] - logsumexp(logits[..., k], k)), k)
+"""
+PROBABILITIES = {
+    "none": _PROBABILITIES + "-entry",
+    "sum": _PROBABILITIES + "-sum(entry)",
+    "mean": _PROBABILITIES + "-mean(entry)",
+}
+
+
+def loss(given: Given, run: Run) -> Named:
+    """The value of a loss; `run` evaluates a text on named values."""
+    if given.function.name == "cross_entropy":
+        return _cross_entropy(given, run)
+    values = [term.value for term in given.terms]
+    if given.rules.strict and all(value.axes is None for value in values) and len({v.shape for v in values}) > 1:
+        raise _shapes_differ(given, "equal shapes")
+    return _catalogued(given, CATALOGUE[given.function.name], values, run)
+
+
+def _catalogued(given: Given, formulas: Mapping[str, str], values: list[Named], run: Run) -> Named:
+    options = {**given.function.options, **given.options}
+    named = dict(zip(given.function.values, values, strict=True))
+    named |= {name: term.value for name, term in given.extra.items()}
+    named |= {name: number(value) for name, value in options.items() if isinstance(value, (int, float))}
+    text = formulas[str(options["reduction"])]
+    try:
+        value = run(text, named, given.rules)
+    except FormulaError as error:
+        raise given.site.error(error.what, error.got, error.fix, type(error)) from error
+    operands = [term.value for term in (*given.terms, *given.extra.values())]
+    declared = any(operand.axes is not None for operand in values)
+    return derived(value.array, value.axes if declared else None, operands)
+
+
+def _cross_entropy(given: Given, run: Run) -> Named:
+    logits, target = (term.value for term in given.terms)
+    if logits.axes is not None and target.axes is not None:
+        axes, arrays = _class_last(given, logits, target, logits.axes, target.axes)
+        bare = replace(given, terms=tuple(Term(Named(a), t.node) for a, t in zip(arrays, given.terms, strict=True)))
+        value = _cross_entropy(bare, run)
+        return derived(value.array, axes if given.options.get("reduction") == "none" else (), [logits, target])
+    if logits.axes is not None or target.axes is not None:
+        raise _shapes_differ(given, "both values declared, or neither")
+    whole = target.array.dtype.kind in "iub"
+    if not logits.shape or target.shape != (logits.shape[:-1] if whole else logits.shape):
+        raise _shapes_differ(
+            given, "class ids shaped like the logits without their last axis, or class probabilities shaped like them"
+        )
+    ids = target.array.astype(np.int64) if whole else floating(target.array)
+    return _catalogued(given, CATALOGUE["cross_entropy"] if whole else PROBABILITIES, [logits, Named(ids)], run)
+
+
+def _class_last(
+    given: Given, logits: Named, target: Named, first: Order, second: Order
+) -> tuple[Order, tuple[Array, Array]]:
+    """Both arrays in the order of the target, with the axis of classes last."""
+    classes = [name for name in first if name not in second]
+    if len(classes) != 1 or classes[0] == REST or set(second) - set(first):
+        raise given.site.error(
+            "the axis of classes is the one that the logits have and the target lacks.",
+            f"{given.words(0)} {describe(logits)}, {given.words(1)} {describe(target)}",
+            f"name them like cross_entropy({given.words(0).split('[')[0]}[b, k], {given.words(1).split('[')[0]}[b])",
+            ShapeError,
+        )
+    if target.sizes().get(REST) != logits.sizes().get(REST):
+        raise _shapes_differ(given, "equal axes behind `...`")
+    rest = len(target.places().get(REST, ()))
+    return second, (laid_out(logits, (*second, classes[0]), rest), target.array)
+
+
+def _shapes_differ(given: Given, wanted: str) -> FormulaError:
+    shown = [f"{given.words(place)} {describe(term.value)}" for place, term in enumerate(given.terms)]
+    return given.site.error(
+        f"`{given.function.name}` wants {wanted}.",
+        ", ".join(shown),
+        "give such values; for other shapes write the loss out with its axes named",
+        ShapeError,
+    )
