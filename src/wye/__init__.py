@@ -1,0 +1,39 @@
+"""wye: neural networks that change while they run.
+
+Formulas join networks, losses and tensors; flow parts a batch so that each sample runs only what it needs; watch
+tells what truly happened. Importing this package loads no framework; the first name used does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "evaluate": "evaluation",
+    "Formula": "formula.formula",
+    **dict.fromkeys(
+        ("WyeError", "FormulaError", "ShapeError", "RangeError", "InputError", "PartError", "FlowError", "NonFiniteError", "WyeWarning"),
+        "errors",
+    ),
+    **dict.fromkeys(("Join", "frozen"), "torch.join"),
+    "Objective": "torch.objective",
+    "Schedule": "torch.schedule",
+    **dict.fromkeys(("Chain", "When", "Repeat", "While", "Takes"), "torch.flow"),
+    "watch": "watch",
+}
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'wye' has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,0 +1,371 @@
+"""From tree to graph: names find their values, axes their names, and all that can be known before a run is checked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..errors import FormulaError
+from .axes import seen_order, shown
+from .brackets import bind, line_axes, read_brackets
+from .calls import read_function, unknown_function
+from .contraction import Factor, product_value
+from .functions import FUNCTIONS
+from .graph import REST, SAMPLE, Graph, Guard, Kind, Value, with_kind
+from .meeting import Meeting, check_crossing, lay, meet, without_axes
+from .numeric import fold
+from .reader import arithmetic, as_float, numbers_only, tensor
+from .scope import Sources, Text, axis_names, value_names
+from .tree import (
+    PRODUCT,
+    Brackets,
+    Call,
+    Chain,
+    Compare,
+    Line,
+    Logic,
+    Name,
+    Negative,
+    Node,
+    Not,
+    Number,
+    Power,
+    Program,
+    Span,
+    Truth,
+)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a formula computes: its values, its names on the way, and the terms of its top line."""
+
+    graph: Graph
+    outputs: tuple[Value, ...]
+    named: dict[str, Value]
+    summands: tuple[tuple[Node, Value], ...]
+    inputs: tuple[str, ...]
+
+
+def analyse(sources: Sources) -> Analysis:
+    """The graph of a formula and of the named formulas it reads."""
+    graph = Graph(sources.text)
+    named: dict[str, Value] = {}
+    for name in sources.order:
+        scope = Scope(sources, sources.formulas[name], graph, named, f"{name}:")
+        values = scope.program()
+        if len(values) > 1:
+            raise graph.error("a named formula has one value.", scope.span_of_all(), name, "leave the others out")
+        named[name] = scope.leave(values[0])
+    top = Scope(sources, sources.top, graph, named, "")
+    outputs = tuple(top.shown(value) for value in top.program())
+    lines = {name: value for name, value in top.lines.items() if "," not in name}
+    return Analysis(graph, outputs, {**named, **lines}, tuple(top.summands), sources.inputs)
+
+
+@dataclass
+class Scope:
+    """Reads one formula; its axes are its own, marked by `prefix`."""
+
+    sources: Sources
+    source: Text
+    graph: Graph
+    named: Mapping[str, Value]
+    prefix: str
+    lines: dict[str, Value] = field(default_factory=dict[str, Value])
+    summands: list[tuple[Node, Value]] = field(default_factory=list[tuple[Node, Value]])
+    rules: Meeting = Meeting()
+
+    def __post_init__(self) -> None:
+        program = self.source.program
+        self.rules = Meeting(self.sources.strict)
+        self.axes = axis_names(program)
+        self.reads = Counter(node.id for node in value_names(program, self.axes))
+        self.check_names(program)
+
+    # names
+
+    @property
+    def dice(self) -> bool:
+        return self.sources.dice
+
+    def at(self, node: Node) -> Span:
+        return (node.span[0] + self.source.offset, node.span[1] + self.source.offset)
+
+    def span_of_all(self) -> Span:
+        return self.at(self.source.program)
+
+    def axis(self, name: str) -> str:
+        return self.prefix + name
+
+    def is_axis(self, node: Node) -> bool:
+        return isinstance(node, Name) and node.id in self.axes
+
+    def refuse_axis(self, node: Node) -> FormulaError:
+        name = self.graph.written_at(self.at(node))
+        return self.graph.error(f"`{name}` is no axis here.", self.at(node), name, "name it in brackets: value[b, k]")
+
+    def check_names(self, program: Program) -> None:
+        """An axis cannot bear the name of a value, nor a line that of anything known."""
+        bound: set[str] = set()
+        known = {*self.sources.kinds, *self.sources.formulas}
+        for line in program.lines:
+            for target in line.targets:
+                if target.name in bound or target.name in known or target.name in self.axes:
+                    what = "is bound already." if target.name not in self.axes else "names an axis and a value."
+                    raise self.graph.error(f"`{target.name}` {what}", self.at(target), target.name, "give it another name")
+                bound.add(target.name)
+        for name, span in self.axes.items():
+            if name in known:
+                place = (span[0] + self.source.offset, span[1] + self.source.offset)
+                raise self.graph.error(f"`{name}` names an axis and a value.", place, name, "give the axis another name")
+
+    # the program
+
+    def program(self) -> tuple[Value, ...]:
+        for line in self.source.program.lines:
+            self.line(line)
+        return tuple(self.top_line(node) for node in self.source.program.values)
+
+    def top_line(self, node: Node) -> Value:
+        """The value, and its summands where it is a sum."""
+        value = self.read(node)
+        if isinstance(node, Chain) and node.rest[0][0] in ("+", "-"):
+            signed = [("+", node.first), *node.rest]
+            self.summands.extend((one if op == "+" else Negative(one, span=one.span), self.read(one)) for op, one in signed)
+        elif not isinstance(node, Name):
+            self.summands.append((node, value))
+        return value
+
+    def line(self, line: Line) -> None:
+        if len(line.targets) > 1:
+            whole = self.read(line.value)
+            for place, target in enumerate(line.targets):
+                kind = with_kind(whole.kind, axes=None, dtype="any", tensor=False, shape=self.graph.new_shape())
+                facts = (place, len(line.targets))
+                value = self.graph.value("unpack", (whole,), facts, kind, self.at(target))
+                self.bind_line(target.name, target.axes, value, self.at(target))
+            return
+        target = line.targets[0]
+        value = self.read_meant(line.value) if target.axes is not None else self.read(line.value)
+        self.bind_line(target.name, target.axes, value, self.at(target))
+
+    def bind_line(self, name: str, axes: tuple[str, ...] | None, value: Value, span: Span) -> None:
+        if axes is not None:
+            value = line_axes(self.graph, tensor(self.graph, value), [a if a == REST else self.axis(a) for a in axes], span)
+        elif self.reads[name] > 1 and value.op == "product":
+            value = self.graph.value("same", (value,), ("kept",), value.kind, value.span)
+        self.lines[name] = value
+
+    def shown(self, value: Value) -> Value:
+        """The value with its axes in the order in which they are seen."""
+        if value.kind.axes is None:
+            return value
+        order, _ = seen_order(value.kind)
+        lead = (SAMPLE,) if SAMPLE in value.kind.axes else ()
+        return lay(self.graph, value, (*lead, *order))
+
+    def leave(self, value: Value) -> Value:
+        """A named formula's value, its axes now those of the whole text."""
+        value = self.shown(value)
+        if not value.kind.declared:
+            return value
+        return bind(self.graph, value, [name.removeprefix(self.prefix) for name in value.kind.names], self.span_of_all())
+
+    # values
+
+    def read_meant(self, node: Node) -> Value:
+        """A value inside a reduction that names its axes, or on a line that names its result: crossing is meant."""
+        before, self.rules = self.rules, Meeting(self.rules.strict, meant=True)
+        try:
+            return self.read(node)
+        finally:
+            self.rules = before
+
+    def read(self, node: Node) -> Value:
+        match node:
+            case Number(value):
+                return self.graph.number(value, self.at(node))
+            case Name():
+                return self.name(node)
+            case Chain():
+                return self.chain(node)
+            case Power(base, exponent):
+                return self.operator("**", self.read(base), self.read(exponent), self.at(node))
+            case Negative(operand):
+                return self.negative(self.read(operand), self.at(node))
+            case Not(operand):
+                return self.logic("not", [self.read(operand)], self.at(node))
+            case Logic(operator, operands):
+                return self.logic(operator, [self.read(operand) for operand in operands], self.at(node))
+            case Compare():
+                return self.compare(node)
+            case Call():
+                return self.call(node)
+            case Brackets(value):
+                span = self.at(node)
+                return read_brackets(self.graph, node, span, self.read(value), self.read, self.axis)
+            case Truth():
+                raise self.graph.error("True and False stand as the value of a keyword only.", self.at(node), str(node.value), "write 1 or 0")
+            case _:
+                text = self.graph.written_at(self.at(node))
+                raise self.graph.error("a quoted word stands as a key or the value of a keyword only.", self.at(node), text, "leave the quotes out")
+
+    def name(self, node: Name) -> Value:
+        name, span = node.id, self.at(node)
+        if name in self.lines:
+            return self.lines[name]
+        if name in self.named:
+            return self.named[name]
+        if name in self.axes:
+            kind = Kind(axes=(self.axis(name),), written=((self.axis(name),),), data=False, dtype="int", position=True)
+            return self.graph.value("positions", (), (self.axis(name),), kind, span)
+        if any(name == target.name for line in self.source.program.lines for target in line.targets):
+            raise self.graph.error(f"`{name}` is read before its line.", span, name, "put the line first")
+        return self.sources.read(self.graph, name, span)
+
+    def call(self, node: Call) -> Value:
+        span = self.at(node)
+        if node.function in self.sources.modules:
+            return self.part(node, span)
+        if node.function in FUNCTIONS:
+            return read_function(self, node)
+        known = {*self.sources.kinds, *self.sources.formulas, *self.lines}
+        if node.function in known:
+            fix = f"leave the brackets out, or multiply: {node.function} * (...)"
+            raise self.graph.error(f"`{node.function}` is a value, not a function.", span, node.function, fix)
+        raise unknown_function(self, node, sorted(self.sources.modules))
+
+    def part(self, node: Call, span: Span) -> Value:
+        """A part called with exactly the arguments written; `draw=` only tells calls apart."""
+        args = [self.argument(arg) for arg in node.args]
+        keywords = [(key, value) for key, value in node.keywords if key != "draw"]
+        draw = [value for key, value in node.keywords if key == "draw"]
+        if draw and not isinstance(draw[0], Number):
+            raise self.graph.error("`draw` takes a number.", self.at(draw[0]), self.graph.written_at(self.at(draw[0])), "write draw=1")
+        args += [self.argument(value) for _, value in keywords]
+        facts = (node.function, tuple(key for key, _ in keywords), repr(draw))
+        sample = any(arg.kind.sample or SAMPLE in (arg.kind.axes or ()) for arg in args)
+        data = any(arg.kind.data for arg in args)
+        kind = Kind(data=data, dtype="any", sample=sample, shape=self.graph.new_shape(), tensor=False)
+        return self.graph.value("call", args, facts, kind, span)
+
+    def argument(self, node: Node) -> Value:
+        """What a part receives: a tensor in its order, which must be beyond doubt."""
+        if isinstance(node, Truth):
+            return self.graph.number(node.value, self.at(node))
+        if not isinstance(node, Name | Number | Call | Brackets | Chain | Power | Negative | Not | Logic | Compare):
+            return self.graph.value("constant", (), (getattr(node, "value", None),), Kind(axes=(), dtype="number"), self.at(node))
+        value = self.read(node)
+        if value.kind.declared:
+            order, firm = seen_order(value.kind)
+            if not firm:
+                text = self.graph.written_at(value.span)
+                raise self.graph.shape_error(
+                    f"`{text}` has no order of its own for a part to see.",
+                    value.span,
+                    f"axes {{{shown(order)}}}",
+                    f"name it on a line first: value[{shown(order)}] = {text}",
+                )
+            return self.shown(value)
+        return value
+
+    # operators
+
+    def chain(self, node: Chain) -> Value:
+        """Operators from the left; a run of `*` and `/` between declared values is one product."""
+        value = self.read(node.first)
+        factors = [Factor(value)]
+        start = self.at(node.first)[0]
+        for operator, right in node.rest:
+            span = (start, self.at(right)[1])
+            if operator in ("*", "/"):
+                factors.append(Factor(self.read(right), operator == "/"))
+            else:
+                left = self.product(factors, (start, span[0]), span)
+                factors = [Factor(self.operator(operator, left, self.read(right), span))]
+        return self.product(factors, (start, self.at(node)[1]), (start, self.at(node.rest[-1][1])[1]))
+
+    def product(self, factors: list[Factor], whole: Span, span: Span) -> Value:
+        if len(factors) == 1:
+            return factors[0].value
+        if not any(factor.value.kind.declared for factor in factors):
+            value = factors[0].value
+            for factor in factors[1:]:
+                value = self.operator("/" if factor.inverse else "*", value, factor.value, (value.span[0], factor.value.span[1]))
+            return value
+        values = arithmetic(self.graph, [tensor(self.graph, factor.value) for factor in factors])
+        values = [as_float(self.graph, v) if factor.inverse else v for v, factor in zip(values, factors, strict=True)]
+        values = without_axes(self.graph, values)
+        if not self.rules.meant:
+            check_crossing(self.graph, values, span)
+        return product_value(self.graph, [Factor(v, f.inverse) for v, f in zip(values, factors, strict=True)], span)
+
+    def operator(self, operator: str, left: Value, right: Value, span: Span) -> Value:
+        values = [tensor(self.graph, left), tensor(self.graph, right)]
+        if operator == "@":
+            return self.matmul(values, span)
+        if numbers_only(values):
+            return fold(self.graph, operator, values, span)
+        values = arithmetic(self.graph, values)
+        if operator in ("/", "**", "%"):
+            values = [as_float(self.graph, v) if v.kind.dtype == "int" and operator != "%" else v for v in values]
+        met, kind, guards = meet(self.graph, values, span, self.rules, [operator in PRODUCT] * 2)
+        whole = all(value.kind.dtype == "int" or (value.kind.number and isinstance(value.facts[0] if value.op == "constant" else None, int)) for value in values)
+        return self.graph.value("operator", met, (operator,), with_kind(kind, dtype="int" if whole else "float"), span, guards)
+
+    def matmul(self, values: list[Value], span: Span) -> Value:
+        for value in values:
+            if value.kind.axes is not None:
+                what = f"has the named axes [{shown(value.kind.names)}]" if value.kind.declared else "has no axes"
+                raise self.graph.shape_error(
+                    f"`@` multiplies undeclared matrices; `{self.graph.written_at(value.span)}` {what}.",
+                    span,
+                    self.graph.written_at(span),
+                    "name what is summed: sum(a[i, d] * b[d, j], d)" if value.kind.declared else "write *",
+                )
+        values = [as_float(self.graph, value) for value in values]
+        sample = any(value.kind.sample for value in values)
+        kind = Kind(data=any(value.kind.data for value in values), sample=sample, shape=self.graph.new_shape())
+        guard = Guard("product", tuple(values), tuple(value.kind.sample for value in values), span)
+        return self.graph.value("matmul", values, tuple(value.kind.sample for value in values), kind, span, (guard,))
+
+    def negative(self, value: Value, span: Span) -> Value:
+        value = arithmetic(self.graph, [tensor(self.graph, value)])[0]
+        if value.kind.number:
+            return fold(self.graph, "negative", [value], span)
+        if value.kind.declared:
+            minus = self.graph.number(-1, span)
+            return product_value(self.graph, [Factor(value), Factor(minus)], span) if value.op == "product" else self.graph.value("negative", (value,), (), value.kind, span)
+        return self.graph.value("negative", (value,), (), value.kind, span)
+
+    def logic(self, operator: str, values: list[Value], span: Span) -> Value:
+        """`and or not`, elementwise: every side is computed, and zero is false."""
+        values = [tensor(self.graph, value) for value in values]
+        result = values[0]
+        if operator == "not":
+            if result.kind.number:
+                return fold(self.graph, "not", [result], span)
+            return self.graph.value("apply", (result,), ("not", None), with_kind(result.kind, dtype="small"), span)
+        for value in values[1:]:
+            if numbers_only([result, value]):
+                result = fold(self.graph, operator, [result, value], span)
+                continue
+            met, kind, guards = meet(self.graph, [result, value], span, self.rules, [True, True])
+            result = self.graph.value("apply", met, (operator, None), with_kind(kind, dtype="small"), span, guards)
+        return result
+
+    def compare(self, node: Compare) -> Value:
+        left, found = self.read(node.first), list[Value]()
+        for operator, other in node.rest:
+            right = self.read(other)
+            span = (left.span[0], self.at(other)[1])
+            values = [tensor(self.graph, left), tensor(self.graph, right)]
+            if numbers_only(values):
+                found.append(fold(self.graph, operator, values, span))
+            else:
+                met, kind, guards = meet(self.graph, values, span, self.rules)
+                found.append(self.graph.value("operator", met, (operator,), with_kind(kind, dtype="small"), span, guards))
+            left = right
+        return self.logic("and", found, self.at(node))

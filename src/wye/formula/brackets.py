@@ -1,0 +1,195 @@
+"""Brackets: the names of a value's axes, entries picked by a number or by a value, diagonals, and items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from .axes import seen_order, shown, unique
+from .graph import REST, SAMPLE, Axes, Graph, Guard, Value, with_kind
+from .meeting import lay
+from .reader import tensor
+from .tree import Brackets, Name, Node, Number, Rest, Span, Text
+
+Read = Callable[[Node], Value]
+Scope = Callable[[str], str]
+
+
+def read_brackets(graph: Graph, node: Brackets, span: Span, value: Value, read: Read, scope: Scope) -> Value:
+    """`value[entries]`: an item of a tuple or dict, or the value with its axes named and entries picked."""
+    entries = node.entries
+    if len(entries) == 1 and (isinstance(entries[0], Text) or (isinstance(entries[0], Number) and not value.kind.declared)):
+        return item(graph, value, entries[0], span)
+    value = tensor(graph, value)
+    if value.kind.number or value.kind.scalar:
+        raise graph.shape_error(
+            f"`{graph.written_at(value.span)}` has no axes to name.", span, "a value without axes", "leave the brackets out"
+        )
+    if sum(isinstance(entry, Rest) for entry in entries) > 1:
+        raise graph.error("`...` stands at most once in brackets.", span, graph.written_at(span), "name the other axes")
+    labels = [_label(entry, place, scope) for place, entry in enumerate(entries)]
+    bound = bind(graph, value, labels, span, named=isinstance(node.value, Name))
+    return _pick_all(graph, _diagonals(graph, bound, span), entries, span, read)
+
+
+def item(graph: Graph, value: Value, entry: Node, span: Span) -> Value:
+    """`value[0]` or `value["logits"]`: an item of a tuple or a dict; a tensor is refused when it is seen."""
+    if value.kind.declared or value.kind.number:
+        raise graph.error("only a tuple or a dict has items.", span, graph.written_at(span), "name the axes: value[b, k]")
+    key = entry.value if isinstance(entry, Text | Number) else None
+    kind = with_kind(value.kind, axes=None, dtype="any", tensor=False, shape=graph.new_shape(), kept=())
+    return graph.value("item", (value,), (key,), kind, span)
+
+
+def _label(entry: Node, place: int, scope: Scope) -> str:
+    """The name of an axis; `#n` for one from which an entry is picked."""
+    if isinstance(entry, Rest):
+        return REST
+    return scope(entry.id) if isinstance(entry, Name) else f"#{place}"
+
+
+def bind(graph: Graph, value: Value, labels: Sequence[str], span: Span, named: bool = True) -> Value:
+    """The value with its axes called `labels`; a name used twice gets a number behind it, `i#2`."""
+    lead: Axes = ()
+    if value.kind.axes is None:
+        lead = (SAMPLE,) if value.kind.sample else ()
+    else:
+        value, labels = _renamed(graph, value, labels, span, named)
+        lead = (SAMPLE,) if SAMPLE in value.kind.axes else ()  # type: ignore[operator]
+    seen: dict[str, int] = {}
+    own: list[str] = []
+    for label in labels:
+        seen[label] = seen.get(label, 0) + 1
+        own.append(label if seen[label] == 1 else f"{label}#{seen[label]}")
+    axes = (*lead, *own)
+    names = tuple(name for name in own if "#" not in name)
+    guard = Guard("sizes", (value,), (tuple(axes),), span)
+    kind = with_kind(value.kind, axes=axes, written=(names,), sample=False, shape=None, kept=(), tensor=True)
+    return graph.value("bind", (value,), (axes,), kind, span, (guard,))
+
+
+def _renamed(
+    graph: Graph, value: Value, labels: Sequence[str], span: Span, named: bool
+) -> tuple[Value, Sequence[str]]:
+    """New names by position for a declared value, as it is seen; `...` leaves the names that it stands for."""
+    order, firm = seen_order(value.kind)
+    text = graph.written_at(value.span)
+    if not firm:
+        raise graph.shape_error(
+            f"`{text}` has no order of its own: its axes cannot be renamed by position.",
+            span,
+            f"axes {{{shown(order)}}}",
+            f"name it on a line first: value[{shown(order)}] = {text}",
+        )
+    if REST in labels and REST not in order:
+        place = list(labels).index(REST)
+        missing = len(order) - len(labels) + 1
+        labels = (*labels[:place], *order[place : place + max(0, missing)], *labels[place + 1 :])
+    if len(labels) != len(order):
+        raise graph.shape_error(
+            f"`{text}` has {len(order)} axes, yet {len(labels)} are named.",
+            span,
+            f"axes [{shown(order)}]",
+            f"name each: {text}[{shown(order)}]",
+        )
+    if not named and set(labels) == set(order) and tuple(labels) != order:
+        raise graph.shape_error(
+            "brackets on an expression may not exchange its own names.",
+            span,
+            f"[{shown(order)}] -> [{shown(labels)}]",
+            f"name it on a line first: value[{shown(order)}] = {text}",
+        )
+    lead = (SAMPLE,) if SAMPLE in (value.kind.axes or ()) else ()
+    return lay(graph, value, (*lead, *order)), labels
+
+
+def _diagonals(graph: Graph, value: Value, span: Span) -> Value:
+    """`s[i, i]`: the entries on the diagonal, their axis last."""
+    axes = list(value.kind.axes or ())
+    doubled = unique(name.partition("#")[0] for name in axes if "#" in name and not name.startswith("#"))
+    for name in doubled:
+        copies = [axis for axis in axes if axis == name or axis.startswith(f"{name}#")]
+        while len(copies) > 1:
+            first, second = axes.index(copies[0]), axes.index(copies.pop(1))
+            axes = [axis for place, axis in enumerate(axes) if place not in (first, second)] + [name]
+            rest = axes.index(REST) if REST in axes else len(axes)
+            places = tuple(p - (len(axes) + 1) if p > rest else p for p in (first, second))
+            written = (tuple(a for a in axes if "#" not in a and a != SAMPLE),)
+            kind = with_kind(value.kind, axes=tuple(axes), written=written)
+            value = graph.value("view", (value,), ("diagonal", places), kind, span)
+    return value
+
+
+def _pick_all(graph: Graph, value: Value, entries: Sequence[Node], span: Span, read: Read) -> Value:
+    for place, entry in enumerate(entries):
+        if isinstance(entry, Name | Rest):
+            continue
+        label = f"#{place}"
+        if isinstance(entry, Number):
+            value = _pick_number(graph, value, label, entry, span)
+        else:
+            value = _pick_value(graph, value, label, read(entry), span)
+    return value
+
+
+def _without(value: Value, label: str, new: Axes = ()) -> tuple[Axes, tuple[Axes, ...]]:
+    """The axes once `label` is replaced by `new`, and the order in which they are seen."""
+    axes = tuple(n for axis in value.kind.axes or () for n in (new if axis == label else (axis,)))
+    return axes, (tuple(axis for axis in axes if not axis.startswith("#") and axis != SAMPLE),)
+
+
+def _pick_number(graph: Graph, value: Value, label: str, entry: Number, span: Span) -> Value:
+    own = value.kind.axes or ()
+    if not isinstance(entry.value, int):
+        raise graph.error("a pick is a whole number.", span, repr(entry.value), "write it without a decimal point")
+    place = own.index(label)
+    dim = place - len(own) if REST in own[:place] else place
+    axes, written = _without(value, label)
+    guard = Guard("in_axis", (value,), (dim, entry.value), span)
+    kind = with_kind(value.kind, axes=axes, written=written)
+    return graph.value("view", (value,), ("select", (dim, entry.value)), kind, span, (guard,))
+
+
+def _pick_value(graph: Graph, value: Value, label: str, index: Value, span: Span) -> Value:
+    """`p[b, y[b]]`: for each entry of the index one entry of the value; shared names stay paired."""
+    if index.kind.number:
+        raise graph.error(
+            "a pick by a value needs a tensor of whole numbers.", span, graph.written_at(index.span), "write the number itself"
+        )
+    if index.kind.axes is None:
+        guard = Guard("no_axes", (index,), (graph.written_at(span), index.kind.sample), index.span)
+        axes = (SAMPLE,) if index.kind.sample else ()
+        index = graph.value("same", (index,), (), with_kind(index.kind, axes=axes, sample=False), index.span, (guard,))
+    own, names = value.kind.axes or (), index.kind.axes or ()
+    shared = tuple(axis for axis in own if axis in names)
+    order, _ = seen_order(index.kind)
+    new = tuple(axis for axis in (*((SAMPLE,) if SAMPLE in names else ()), *order) if axis not in shared)
+    rest = tuple(axis for axis in own if axis not in shared and axis != label)
+    if REST in rest and shared:
+        raise graph.shape_error(
+            "`...` stays unnamed on one side of the pick only.", span, graph.written_at(span), "name the axes, or write ... on both"
+        )
+    base = lay(graph, value, (*shared, label, *rest))
+    wanted = lay(graph, index, (*shared, *new))
+    _, written = _without(value, label, tuple(axis for axis in new if axis != SAMPLE))
+    data = value.kind.data or index.kind.data
+    kind = with_kind(value.kind, axes=(*shared, *new, *rest), written=written, data=data)
+    facts = (len(shared), len(new), len(rest), REST in shared)
+    return graph.value("pick", (base, wanted), facts, kind, span)
+
+
+def line_axes(graph: Graph, value: Value, axes: Sequence[str], span: Span) -> Value:
+    """`name[i, j] = value`: names the axes of an undeclared value; checks and orders those of a declared one."""
+    if value.kind.axes is None:
+        return bind(graph, value, axes, span)
+    names, wanted = set(value.kind.names), tuple(axes)
+    if len(set(wanted)) != len(wanted) or names != set(wanted):
+        order, _ = seen_order(value.kind)
+        raise graph.shape_error(
+            "the line names other axes than its value has.",
+            span,
+            f"[{shown(wanted)}] for axes [{shown(order)}]",
+            f"write [{shown(order)}]",
+        )
+    lead = (SAMPLE,) if SAMPLE in value.kind.axes else ()
+    laid = lay(graph, value, (*lead, *wanted))
+    return graph.value("same", (laid,), (), with_kind(laid.kind, written=(wanted,)), span)

@@ -1,0 +1,232 @@
+"""Calls of listed functions: what each argument means, and how the result's axes follow from theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import FormulaError, ShapeError, did_you_mean
+from . import reducing
+from .axes import shown
+from .functions import DTYPES, FUNCTIONS, LATER, Function, Option
+from .graph import SAMPLE, Guard, Kind, Value, with_kind
+from .meeting import meet
+from .numeric import fold
+from .reader import Reader, arithmetic, as_float, numbers_only, result_kind, tensor
+from .tree import Brackets, Call, Name, Negative, Node, Number, Rest, Span, Text, Truth
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A call whose arguments have found their places."""
+
+    function: Function
+    values: dict[str, Node]
+    more: tuple[Node, ...]
+    axes: tuple[str, ...]
+    options: dict[str, Option]
+    span: Span
+
+
+def read_function(reader: Reader, node: Call) -> Value:
+    """The value of a call of a listed function."""
+    bound = bind_call(reader, node)
+    function = bound.function
+    if function.kind == "random":
+        return _random(reader, bound)
+    if function.name == "size":
+        return _size(reader, bound)
+    if function.kind == "structure":
+        return _structure(reader, bound)
+    if function.kind == "reduction" and bound.more:
+        return elementwise(reader, function.name, [*bound.values.values(), *bound.more], bound)
+    if function.kind == "elementwise":
+        return elementwise(reader, function.name, list(bound.values.values()), bound)
+    rule = {"reduction": reducing.reduction, "along": reducing.along, "pair": reducing.pair, "loss": reducing.loss}
+    return rule[function.kind](reader, function.name, bound.values, bound.axes, bound.options, bound.span)
+
+
+def unknown_function(reader: Reader, node: Call, parts: Sequence[str]) -> FormulaError:
+    """What to say of a called name that is neither a part nor a function."""
+    name = node.function
+    span = (reader.at(node)[0], reader.at(node)[0] + len(name))
+    if name in LATER:
+        return reader.graph.error(f"`{name}` is not yet part of the language.", span, name, "compute it outside and give it as an input")
+    fix = did_you_mean(name, [*parts, *FUNCTIONS], f"give a part of that name: {name}=...")
+    return reader.graph.error(f"there is no function and no part called `{name}`.", span, name, fix)
+
+
+def bind_call(reader: Reader, node: Call) -> Bound:
+    """Arguments to parameters; what is missing, unknown or too many is an error that shows the signature."""
+    function, span = FUNCTIONS[node.function], reader.at(node)
+    args = list(node.args)
+    axes = _axis_names(reader, function, args)
+    names = (*function.values, *function.extra) if function.kind != "reduction" else function.values
+    if function.name == "cast" and len(args) == 2 and isinstance(args[1], Text):
+        node = Call(node.function, (args[0],), (*node.keywords, ("dtype", args.pop(1))), span=node.span)
+    values = dict(zip(names, args, strict=False))
+    more = tuple(args[len(names) :])
+    if more and not function.variadic:
+        raise _refused(reader, function, reader.at(more[0]), "is given too many values.", "leave it out", axes_hint=more[0])
+    options: dict[str, Option] = dict(function.options)
+    for keyword, value in node.keywords:
+        place = reader.at(value)
+        if keyword in values:
+            raise _refused(reader, function, place, f"is given `{keyword}` twice.", "leave one out")
+        if keyword in (*function.values, *function.extra):
+            values[keyword] = value
+        elif keyword in options:
+            options[keyword] = _constant(reader, function, keyword, value)
+        else:
+            known = [*function.values, *function.extra, *options]
+            raise _refused(reader, function, place, f"has no keyword `{keyword}`.", did_you_mean(keyword, known, f"keywords: {', '.join(known)}"))
+    missing = [name for name in function.values if name not in values]
+    if missing:
+        raise _refused(reader, function, span, f"lacks `{missing[0]}`.", f"write {function.signature}")
+    return Bound(function, values, more, axes, options, span)
+
+
+def _refused(
+    reader: Reader, function: Function, span: Span, what: str, fix: str, axes_hint: Node | None = None
+) -> FormulaError:
+    if axes_hint is not None and function.kind in ("reduction", "along", "pair"):
+        fix = "axes are names, such as sum(x[b, k], k); of an undeclared value say axis=1"
+    return reader.graph.error(f"`{function.name}` {what}", span, reader.graph.written_at(span), fix)
+
+
+def _axis_names(reader: Reader, function: Function, args: list[Node]) -> tuple[str, ...]:
+    """Takes the names of axes off the end of the arguments."""
+    if function.kind not in ("reduction", "along", "pair"):
+        return ()
+    found: list[str] = []
+    while len(args) > len(function.values) and isinstance(args[-1], Name) and reader.is_axis(args[-1]):
+        found.insert(0, reader.axis(args.pop().id))  # type: ignore[union-attr]
+    for name in found:
+        if found.count(name) > 1:
+            raise reader.graph.error(f"the axis `{shown([name])}` is named twice.", reader.at(args[0]), shown(found), "name it once")
+    return tuple(found)
+
+
+def _constant(reader: Reader, function: Function, keyword: str, node: Node) -> Option:
+    """The value of a keyword: a number, a word, a truth value, or several whole numbers for `axis`."""
+    span = reader.at(node)
+    match node:
+        case Number(value) | Text(value) | Truth(value):
+            constant: Option = value
+        case Negative(Number(value)):
+            constant = -value
+        case _:
+            raise _refused(reader, function, span, f"takes a constant for `{keyword}`.", f"write {keyword}={function.options[keyword]!r}")
+    allowed: dict[str, tuple[Option, ...]] = {
+        "reduction": ("mean", "sum", "none"),
+        "dtype": DTYPES,
+        "keepdims": (True, False),
+    }
+    if keyword in allowed and not any(constant is one or (isinstance(one, str) and constant == one) for one in allowed[keyword]):
+        choices = " or ".join(repr(one) for one in allowed[keyword])
+        raise _refused(reader, function, span, f"takes {choices} for `{keyword}`.", f"write {keyword}={allowed[keyword][0]!r}")
+    whole = isinstance(constant, int) and not isinstance(constant, bool)
+    if keyword in ("axis", "ignore_index") and not (whole and abs(int(constant or 0)) < 2**31):
+        raise _refused(reader, function, span, f"takes a whole number for `{keyword}`.", f"write {keyword}=1")
+    if keyword == "label_smoothing" and (isinstance(constant, str | bool) or not 0 <= float(constant or 0) <= 1):  # type: ignore[arg-type]
+        raise _refused(reader, function, span, "takes a number from 0 to 1 for `label_smoothing`.", "write label_smoothing=0.1")
+    return constant
+
+
+BOOLEAN = frozenset({"where"})
+
+
+def elementwise(reader: Reader, name: str, nodes: Sequence[Node], bound: Bound) -> Value:
+    """A function of each entry; several arguments meet by name."""
+    graph, span = reader.graph, bound.span
+    values = [tensor(graph, reader.read(node)) for node in nodes]
+    if name == "clamp":
+        bounds = [key for key in ("low", "high") if key in bound.values]
+        if not bounds:
+            raise _refused(reader, bound.function, span, "needs `low` or `high`.", "write clamp(x, 0, 1)")
+        values = [tensor(graph, reader.read(bound.values[key])) for key in ("x", *bounds)]
+        name = "clamp" if len(bounds) == 2 else f"clamp_{bounds[0]}"
+    if numbers_only(values):
+        return fold(graph, name, values, span, dtype=bound.options.get("dtype"))
+    if name in ("stop", "cast"):
+        dtype = bound.options.get("dtype")
+        kinds = {"bool": "small", "int32": "int", "int64": "int"}
+        result = values[0].kind.dtype if name == "stop" else kinds.get(str(dtype), "float")
+        return graph.value("apply", values, (name, dtype), result_kind(values[0].kind, result), span)
+    condition = values[:1] if name == "where" else []
+    branches = arithmetic(graph, values[len(condition) :])
+    if name in ("where", "max", "min") or name.startswith("clamp"):
+        ready = [*condition, *branches]
+    else:
+        ready = [as_float(graph, value) if name not in ("abs", "sign", "relu") else value for value in branches]
+    stretch = [name == "where" and place == 0 for place in range(len(ready))]
+    met, kind, guards = meet(graph, ready, span, reader.rules, stretch)
+    dtype = "int" if all(value.kind.dtype == "int" for value in branches) and name in ("abs", "sign", "relu") else "float"
+    return graph.value("apply", met, (name, None), result_kind(kind, dtype), span, guards)
+
+
+def _random(reader: Reader, bound: Bound) -> Value:
+    if not reader.dice:
+        raise reader.graph.error(
+            f"`{bound.function.name}` falls only in conditions, times and indices.",
+            bound.span,
+            reader.graph.written_at(bound.span),
+            "give it to When, Repeat, While or Switch",
+        )
+    values = [reader.read(node) for node in bound.values.values()]
+    if not numbers_only(values):
+        raise _refused(reader, bound.function, bound.span, "takes numbers.", f"write {bound.function.signature}")
+    return reader.graph.value("random", values, (bound.function.name,), Kind(axes=(), dtype="number"), bound.span)
+
+
+def _size(reader: Reader, bound: Bound) -> Value:
+    node, graph = bound.values["x"], reader.graph
+    if isinstance(node, Name) and reader.is_axis(node):
+        if bound.options["axis"] is not None:
+            raise _refused(reader, bound.function, bound.span, "takes the name of an axis, or a value and `axis=`.", "write size(b)")
+        return graph.value("size", (), (reader.axis(node.id),), Kind(axes=(), dtype="number"), bound.span)
+    value = tensor(graph, reader.read(node))
+    axis = bound.options["axis"]
+    if value.kind.declared or axis is None:
+        raise _refused(reader, bound.function, bound.span, "takes the name of an axis, or an undeclared value and `axis=`.", "write size(b), or size(x, axis=0)")
+    guard = Guard("has_axis", (value,), (axis, value.kind.sample), bound.span)
+    return graph.value("size_of", (value,), (_shift(value, axis),), Kind(axes=(), dtype="number"), bound.span, (guard,))
+
+
+def _shift(value: Value, axis: Option) -> int:
+    """An axis as written, counted with the axis of the samples where there is one."""
+    place = int(axis or 0)  # type: ignore[arg-type]
+    return place + 1 if value.kind.sample and place >= 0 else place
+
+
+def _structure(reader: Reader, bound: Bound) -> Value:
+    """`take concat stack last expand_as`: undeclared values only, `last` aside."""
+    graph, name, span = reader.graph, bound.function.name, bound.span
+    nodes = [*bound.values.values(), *bound.more]
+    if name == "last" and len(nodes) == 1 and isinstance(nodes[0], Brackets | Name | Rest | Call):
+        pass
+    values = [tensor(graph, reader.read(node)) for node in nodes]
+    for value in values:
+        if value.kind.declared or value.kind.number or value.kind.scalar:
+            what = "has no axes" if not value.kind.declared else f"has the named axes [{shown(value.kind.names)}]"
+            raise graph.error(
+                f"`{name}` takes values with undeclared axes; `{graph.written_at(value.span)}` {what}.",
+                value.span,
+                graph.written_at(value.span),
+                "leave the brackets out" if value.kind.declared else "give it a tensor with axes",
+                ShapeError,
+            )
+    sample = any(value.kind.sample for value in values)
+    axis = _shift(with_sample(values[0], sample), bound.options.get("axis"))
+    data = any(value.kind.data for value in values)
+    dtype = values[0].kind.dtype if len({value.kind.dtype for value in values}) == 1 or name == "take" else "any"
+    shape = values[1].kind.shape if name == "expand_as" else graph.new_shape()
+    kind = Kind(data=data, dtype=dtype, sample=sample, shape=shape)
+    guard = Guard(name, tuple(values), (axis, tuple(value.kind.sample for value in values)), span)
+    return graph.value("structure", values, (name, axis), kind, span, (guard,))
+
+
+def with_sample(value: Value, sample: bool) -> Value:
+    if value.kind.sample == sample or value.kind.axes == (SAMPLE,):
+        return value
+    return Value(value.op, value.args, value.facts, with_kind(value.kind, sample=sample), value.span)

@@ -1,0 +1,316 @@
+"""Checks that a formula runs before it computes: on shapes alone, once for each set of shapes.
+
+Each is an object called with the values it checks. It keeps the sets of shapes that have passed; while a framework
+captures a graph it keeps none, so that the shapes become conditions of that graph.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..errors import FormulaError, Place, ShapeError
+from .axes import shown
+from .graph import REST, SAMPLE, Axes, Guard
+from .shapes import Operand, Shape, met, product, room
+
+Tensor = Any
+Capturing = Callable[[], bool]
+
+
+class Check:
+    """One check, where it stands in the text, and the shapes that passed it."""
+
+    def __init__(self, guard: Guard, text: str, capturing: Capturing) -> None:
+        self.facts, self.span, self.text, self.capturing = guard.facts, guard.span, text, capturing
+        self.spans = [arg.span for arg in guard.args]
+        self.seen: set[object] = set()
+
+    def __call__(self, *values: Tensor) -> None:
+        if self.capturing():
+            self.verify([tuple(value.shape) for value in values])
+            return
+        shapes = tuple([value.shape for value in values])
+        if shapes not in self.seen:
+            self.verify([tuple(shape) for shape in shapes])
+            self.seen.add(shapes)
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        """Raises where the shapes do not fit."""
+        raise NotImplementedError
+
+    def words(self, place: int) -> str:
+        start, end = self.spans[place]
+        return self.text[start:end]
+
+    def error(self, what: str, got: str, fix: str, kind: type[FormulaError] = ShapeError) -> FormulaError:
+        return kind(what, Place(self.text, *self.span), got, fix)
+
+    def described(self, shapes: Sequence[Shape]) -> str:
+        return ", ".join(f"{self.words(place)} {shape}" for place, shape in enumerate(shapes))
+
+
+class Meet(Check):
+    """Two undeclared values: see `shapes.met`."""
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        (left_data, left_kept), (right_data, right_kept), stretch = self.facts  # type: ignore[misc]
+        left, right = Operand(shapes[0], left_data, left_kept), Operand(shapes[1], right_data, right_kept)  # type: ignore[arg-type]
+        if met(left, right, bool(stretch)) is None:
+            raise self.refusal(shapes)
+
+    def refusal(self, shapes: Sequence[Shape]) -> FormulaError:
+        left, right = self.words(0), self.words(1)
+        both = _stretched(shapes)
+        if both is None:
+            what = f"`{left}` and `{right}` do not fit together."
+        elif both in shapes:
+            what = f"`{right if both == shapes[0] else left}` would be broadcast in silence."
+        else:
+            what = f"`{left}` and `{right}` would broadcast to something larger than both."
+        got = self.described(shapes) + (f" -> {both}" if both else "")
+        return self.error(what, got, f"name the axes: {_named(left, shapes[0])} and {_named(right, shapes[1])}")
+
+
+def _stretched(shapes: Sequence[Shape]) -> Shape | None:
+    rank = max(map(len, shapes))
+    padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    sizes = [set(column) - {1} for column in zip(*padded, strict=True)]
+    return tuple(max(column, default=1) for column in sizes) if all(len(column) < 2 for column in sizes) else None
+
+
+LETTERS = "bkdtefgh"
+
+
+def _named(text: str, shape: Shape) -> str:
+    """A value with names for its axes, as the cure shows it."""
+    if not shape:
+        return text
+    names = ", ".join(LETTERS[place] if place < len(LETTERS) else f"a{place}" for place in range(len(shape)))
+    return f"{text}[{names}]" if text.isidentifier() else f"({text})[{names}]"
+
+
+class NoAxes(Check):
+    """An undeclared value beside declared ones."""
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        names, sample = self.facts
+        rank = len(shapes[0]) - bool(sample)
+        if rank > 0:
+            text = self.words(0)
+            fix = f"name the axes: {_named(text, shapes[0])}"
+            raise self.error(f"`{text}` has axes without names beside the named axes [{names}].", f"{text} {shapes[0]}", fix)
+
+
+class HasAxis(Check):
+    """`axis=` of an undeclared value."""
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        axis, sample = self.facts
+        rank = len(shapes[0]) - bool(sample)
+        if not -rank <= int(axis) < rank:  # type: ignore[call-overload]
+            fix = f"axes run from {-rank} to {rank - 1}" if rank else "leave `axis` out"
+            raise self.error(f"there is no axis {axis}.", self.described(shapes), fix)
+
+
+class InAxis(Check):
+    """A pick by a number."""
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        dim, place = self.facts
+        size = shapes[0][dim]  # type: ignore[index]
+        if int(place) >= size:  # type: ignore[call-overload]
+            from ..errors import RangeError
+
+            raise self.error(f"there is no entry {place}.", f"an axis of size {size}", f"entries run from 0 to {size - 1}", RangeError)
+
+
+class Sizes(Check):
+    """Names given to axes: as many as there are, and one size for each name in the whole text."""
+
+    def __init__(self, guard: Guard, text: str, capturing: Capturing, known: Sequence[tuple[str, int, int]]) -> None:
+        super().__init__(guard, text, capturing)
+        self.axes: Axes = guard.facts[0]  # type: ignore[assignment]
+        self.known = known  # (name, which value, which of its axes)
+        self.others: list[str] = []
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        shape, axes = shapes[0], self.axes
+        named = [name for name in axes if name not in (REST, SAMPLE)]
+        if len(shape) < len(axes) - (REST in axes) or (REST not in axes and len(shape) != len(axes)):
+            lead = SAMPLE in axes
+            raise self.error(
+                f"`{self.words(0)}` has {len(shape) - lead} axes, yet {len(named)} are named.",
+                f"{self.words(0)} {shape[1:] if lead else shape}",
+                f"name each of them: {_named(_bare(self.words(0)), shape[1:] if lead else shape)}",
+            )
+        before = axes.index(REST) if REST in axes else len(axes)
+        sizes = {name: shape[place if place < before else place - len(axes)] for place, name in enumerate(axes) if name != REST}
+        for name, value, dim in self.known:
+            self.same(name, sizes[name], shapes[value][dim], self.others[value - 1])
+        for name, size in sizes.items():
+            first = name.partition("#")[0]
+            if first and first != name:
+                self.same(first, size, sizes[first], self.words(0))
+
+    def same(self, name: str, size: int, other: int, where: str) -> None:
+        if size != other:
+            raise self.error(
+                f"the axis `{shown([name])}` has two sizes.",
+                f"{size} in `{self.words(0)}`, {other} in `{where}`",
+                "give the two axes names of their own, or values of one size",
+            )
+
+
+def _bare(text: str) -> str:
+    return text.partition("[")[0] if text.endswith("]") else text
+
+
+class Rests(Check):
+    """Values whose unnamed axes `...` meet: of equal shapes, or one is empty."""
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        rests: list[Shape] = []
+        for shape, axes in zip(shapes, self.facts, strict=True):
+            own: Axes = axes  # type: ignore[assignment]
+            before = own.index(REST)
+            rests.append(shape[before : len(shape) - (len(own) - before - 1)])
+        full = {rest for rest in rests if rest}
+        if len(full) > 1:
+            shown_rests = " and ".join(str(rest) for rest in rests)
+            raise self.error("the axes under `...` are of two shapes.", shown_rests, "name the axes that differ")
+
+
+class Room(Check):
+    """A value larger than all it is made of: at most 4,096 times the largest input."""
+
+    def __init__(self, guard: Guard, text: str, capturing: Capturing) -> None:
+        super().__init__(guard, text, capturing)
+        self.axes: tuple[Axes, ...] = guard.facts  # type: ignore[assignment]
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        own, leaves = shapes[: len(self.axes)], shapes[len(self.axes) :]
+        sizes: dict[str, int] = {}
+        for shape, axes in zip(own, self.axes, strict=True):
+            before = axes.index(REST) if REST in axes else len(axes)
+            rest = len(shape) - len(axes) + 1
+            for place, name in enumerate(axes):
+                if name == REST:
+                    sizes[name] = max(sizes.get(name, 1), math.prod(shape[before : before + rest]))
+                elif place < before:
+                    sizes[name] = shape[place] if place < len(shape) else 1
+                else:
+                    sizes[name] = shape[place - len(axes)]
+        self.check(math.prod(sizes.values()), leaves or own)
+
+    def check(self, elements: int, leaves: Sequence[Shape]) -> None:
+        most = room(leaves)
+        if elements > most:
+            raise self.error(
+                "the value would be far larger than all that comes in.",
+                f"{elements:,} elements, at most {most:,}",
+                "sum over an axis first, or name fewer axes",
+            )
+
+
+class Concat(Room):
+    """`concat` and `stack`: equal shapes but for the axis, and room for the whole."""
+
+    def __init__(self, guard: Guard, text: str, capturing: Capturing) -> None:
+        Check.__init__(self, guard, text, capturing)
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        count = len(self.spans)
+        own, leaves = shapes[:count], shapes[count:]
+        axis, rank = int(self.facts[0]), len(own[0])  # type: ignore[call-overload]
+        extra = 1 if isinstance(self, Stack) else 0
+        if not -(rank + extra) <= axis < rank + extra:
+            raise self.error(f"there is no axis {axis}.", self.described(own), f"axes run from {-rank - extra} to {rank + extra - 1}")
+        kept = [shape if extra else shape[: axis % rank] + shape[axis % rank + 1 :] for shape in own if len(shape) == rank]
+        if len(kept) != len(own) or len(set(kept)) > 1:
+            what = "stacked values have equal shapes." if extra else "joined values have equal shapes but for the axis."
+            raise self.error(what, self.described(own), "bring them to one shape, or choose another axis")
+        self.check(sum(math.prod(shape) for shape in own), leaves or own)
+
+
+class Stack(Concat):
+    """`stack`: see `Concat`."""
+
+
+class Take(Check):
+    """`take` and `last`: the axis is there, the index has at most one axis."""
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        axis, rank = int(self.facts[0]), len(shapes[0])  # type: ignore[call-overload]
+        if not -rank <= axis < rank:
+            raise self.error(f"there is no axis {axis}.", self.described(shapes), f"axes run from {-rank} to {rank - 1}")
+        if len(shapes) > 1 and len(shapes[1]) != 1:
+            raise self.error("`take` needs an index with one axis.", self.described(shapes), "name the axes: table[id[b, t], d]")
+        if len(shapes) == 1 and shapes[0][axis] == 0:
+            raise self.error("an empty axis has no last entry.", self.described(shapes), "give it one entry at least")
+
+
+class ExpandAs(Room):
+    """`expand_as`: the first shape broadcasts to the second."""
+
+    def __init__(self, guard: Guard, text: str, capturing: Capturing) -> None:
+        Check.__init__(self, guard, text, capturing)
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        small, large = shapes[0], shapes[1]
+        padded = (1,) * (len(large) - len(small)) + small
+        if len(small) > len(large) or any(a not in (1, b) for a, b in zip(padded, large, strict=True)):
+            raise self.error("the first value does not repeat to the shape of the second.", self.described(shapes[:2]), "name the axes")
+
+
+class Product(Check):
+    """`a @ b`."""
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        own = [shape[1:] if sample else shape for shape, sample in zip(shapes, self.facts, strict=True)]
+        if product(own[0], own[1]) is None:
+            raise self.error(
+                "the matrices do not multiply.", self.described(own), "the last axis of the first is the first of the second's two"
+            )
+
+
+class Exact(Check):
+    """A loss of two values of one shape."""
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        if shapes[0] != shapes[1]:
+            fix = f"name the axes: {_named(self.words(0), shapes[0])} and {_named(self.words(1), shapes[1])}"
+            raise self.error("the loss takes two values of one shape.", self.described(shapes), fix)
+
+
+class ExactClasses(Check):
+    """Class ids shaped like the logits without their last axis, or probabilities shaped like the logits."""
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        if shapes[1] not in (shapes[0][:-1], shapes[0]) or not shapes[0]:
+            raise self.error(
+                "the class ids are shaped like the logits without their last axis.",
+                self.described(shapes),
+                "name the axes: cross_entropy(logits[b, k, t], target[b, t])" if len(shapes[0]) > 2 else "give one id for each row",
+            )
+
+
+CHECKS: dict[str, type[Check]] = {
+    "meet": Meet,
+    "no_axes": NoAxes,
+    "has_axis": HasAxis,
+    "in_axis": InAxis,
+    "rests": Rests,
+    "room": Room,
+    "concat": Concat,
+    "stack": Stack,
+    "take": Take,
+    "last": Take,
+    "expand_as": ExpandAs,
+    "product": Product,
+    "exact_mse": Exact,
+    "exact_cross_entropy": ExactClasses,
+}
+WITH_LEAVES = frozenset({"room", "concat", "stack", "expand_as"})
+"""Checks that compare with the largest of all that comes in."""

@@ -1,0 +1,241 @@
+"""How each operation of the graph is written in Python: an expression over names and kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .graph import Graph, Value
+from .numeric import INLINE, compute
+
+ALIASES = frozenset({"same", "bind", "tensor_only", "float_only"})
+"""Operations that change what is known of a value, not the value."""
+
+
+class Front(Protocol):
+    """What a framework gives: kernels by name, whether it captures a graph, and a word on what is no tensor."""
+
+    kernels: Mapping[str, Any]
+
+    def capturing(self) -> bool: ...
+    def not_a_tensor(self, graph: Graph, value: Value) -> Callable[[object], None]: ...
+
+
+@dataclass
+class Writer:
+    """The names of values and of what the function finds in its globals.
+
+    `like` holds the name of the first value of floats, whose dtype numbers take that meet no other.
+    """
+
+    front: Front
+    traced: bool = False
+    names: dict[int, str] = field(default_factory=dict[int, str])
+    globals: dict[str, Any] = field(default_factory=dict[str, Any])
+    like: list[str] = field(default_factory=list[str])
+
+    def kernel(self, name: str) -> str:
+        self.globals[f"_{name}"] = self.front.kernels[name]
+        return f"_{name}"
+
+    def constant(self, value: object) -> str:
+        name = f"_k{len(self.globals)}"
+        self.globals[name] = value
+        return name
+
+    def of(self, value: Value) -> str:
+        return self.names[id(value)]
+
+    def all_of(self, values: Iterable[Value]) -> str:
+        return ", ".join(map(self.of, values))
+
+    def mixed(self, value: Value) -> list[str]:
+        """The arguments; a traced number takes the dtype of the values that it meets."""
+        partner = next((arg for arg in value.args if not arg.kind.number), None)
+        if not self.traced or partner is None:
+            return [self.of(arg) for arg in value.args]
+        weak = [arg.kind.number and arg.op != "constant" for arg in value.args]
+        like = self.of(partner)
+        return [
+            f"{self.kernel('number_like')}({self.of(arg)}, {like})" if is_weak else self.of(arg)
+            for arg, is_weak in zip(value.args, weak, strict=True)
+        ]
+
+
+def is_inline(value: Value) -> bool:
+    """Whether the value is a literal."""
+    return value.op == "constant"
+
+
+def _kernel(name: str) -> Callable[[Writer, Value], str]:
+    def write(writer: Writer, value: Value) -> str:
+        words = [*writer.mixed(value), *map(repr, value.facts)]
+        return f"{writer.kernel(name)}({', '.join(words)})"
+
+    return write
+
+
+def _named_kernel(prefix: str) -> Callable[[Writer, Value], str]:
+    """A kernel called by the first fact, the other facts behind its arguments."""
+
+    def write(writer: Writer, value: Value) -> str:
+        name, *facts = value.facts
+        words = [*writer.mixed(value), *map(repr, facts)]
+        return f"{writer.kernel(f'{prefix}_{name}')}({', '.join(words)})"
+
+    return write
+
+
+def _operator(writer: Writer, value: Value) -> str:
+    left, right = writer.mixed(value)
+    return f"{left} {value.facts[0]} {right}"
+
+
+def _numeric(writer: Writer, value: Value) -> str:
+    name, dtype = value.facts
+    args = [writer.of(arg) for arg in value.args]
+    if name in INLINE:
+        return f"{args[0]} {name} {args[1]}"
+    if name == "negative":
+        return f"-{args[0]}"
+    if writer.traced:
+        return f"{writer.kernel('traced_number')}({name!r}, ({', '.join(args)},), {dtype!r})"
+    writer.globals["_compute"] = compute
+    return f"_compute({name!r}, ({', '.join(args)},), {dtype!r})"
+
+
+def _apply(writer: Writer, value: Value) -> str:
+    name, dtype = value.facts
+    words = writer.mixed(value) + ([repr(dtype)] if dtype is not None else [])
+    if name == "where" and all(arg.kind.number for arg in value.args[1:]):
+        name, words = "where_numbers", [*words, *writer.like]
+    return f"{writer.kernel(f'f_{name}')}({', '.join(words)})"
+
+
+def _reduce(writer: Writer, value: Value) -> str:
+    name, dims, keep = value.facts
+    words = [writer.of(arg) for arg in value.args]
+    if len(words) > 1:
+        kernel = writer.kernel(f"reduce_where_{name}" if name != "weighted_mean" else "reduce_weighted_mean")
+        return f"{kernel}({', '.join(words)}, {dims!r}, {keep!r})"
+    if dims is None:
+        return f"{writer.kernel(f'reduce_all_{name}')}({words[0]})"
+    return f"{writer.kernel(f'reduce_{name}')}({words[0]}, {dims!r}{', True' if keep else ''})"
+
+
+def _reduce_rows(writer: Writer, value: Value) -> str:
+    """Over all but the samples: the other axes as one."""
+    rows = writer.kernel("rows")
+    name = value.facts[0]
+    words = ", ".join(f"{rows}({writer.of(arg)})" for arg in value.args)
+    where = len(value.args) > 1
+    kernel = f"reduce_where_{name}" if where and name != "weighted_mean" else f"reduce_{name}"
+    return f"{writer.kernel(kernel)}({words}, (1,), False)" if where else f"{writer.kernel(kernel)}({words}, (1,))"
+
+
+def _view(writer: Writer, value: Value) -> str:
+    what, facts = value.facts
+    word = writer.of(value.args[0])
+    if what == "permute":
+        return f"{writer.kernel('permute')}({word}, {facts!r})"
+    if what == "insert":
+        for place in facts:  # type: ignore[attr-defined]
+            word = f"{writer.kernel('insert')}({word}, {place})"
+        return word
+    first, second = facts  # type: ignore[misc]
+    return f"{writer.kernel(str(what))}({word}, {first}, {second})"
+
+
+def _call(writer: Writer, value: Value) -> str:
+    name, keywords, _ = value.facts
+    words = [writer.of(arg) for arg in value.args]
+    count = len(words) - len(keywords)  # type: ignore[arg-type]
+    named = [f"{key}={word}" for key, word in zip(keywords, words[count:], strict=True)]  # type: ignore[call-overload]
+    return f"_self._modules[{name!r}]({', '.join([*words[:count], *named])})"
+
+
+def _pair(writer: Writer, value: Value) -> str:
+    plan, mean, inverses, left, right = value.facts
+    recipe = writer.front.kernels["pair_recipe"](plan, left, right, mean, inverses)
+    return f"{writer.kernel('pair')}({writer.constant(recipe)}, {writer.all_of(value.args)})"
+
+
+def _contract(writer: Writer, value: Value) -> str:
+    axes, lost, kept, mean = value.facts
+    planner = writer.front.kernels["contraction"](axes, lost, kept, mean)
+    return f"{writer.constant(planner)}({writer.all_of(value.args)})"
+
+
+def _number(writer: Writer, value: Value) -> str:
+    return f"_self.{'_buffers' if writer.traced else '_numbers'}[{value.facts[0]!r}]"
+
+
+def _spread(writer: Writer, value: Value) -> str:
+    first, *others = [writer.of(arg) for arg in value.args]
+    own, axes, *their_axes = value.facts
+    pairs = ", ".join(f"({word}, {theirs!r})" for word, theirs in zip(others, their_axes, strict=True))
+    return f"{writer.kernel('spread')}({first}, {own!r}, {axes!r}, [{pairs}])"
+
+
+def _pick(writer: Writer, value: Value) -> str:
+    shared, new, rest, rested = value.facts
+    return f"{writer.kernel('pick')}({writer.all_of(value.args)}, {shared}, {new}, {rest}, {rested})"
+
+
+def _widen(kernel: str) -> Callable[[Writer, Value], str]:
+    def write(writer: Writer, value: Value) -> str:
+        word, floats = writer.of(value.args[0]), writer.kernel("floats")
+        return f"{word} if {word}.dtype in {floats} else {writer.kernel(kernel)}({word})"
+
+    return write
+
+
+def _tuple_kernel(name: str) -> Callable[[Writer, Value], str]:
+    """A kernel that takes its values as one tuple."""
+
+    def write(writer: Writer, value: Value) -> str:
+        words = ", ".join([f"({writer.all_of(value.args)},)", *map(repr, value.facts)])
+        return f"{writer.kernel(name)}({words})"
+
+    return write
+
+
+EXPRESSIONS: dict[str, Callable[[Writer, Value], str]] = {
+    "part": lambda writer, value: f"_self.{value.facts[0]}",
+    "number": _number,
+    "numeric": _numeric,
+    "call": _call,
+    "item": _kernel("item"),
+    "unpack": _kernel("unpack"),
+    "operator": _operator,
+    "negative": lambda writer, value: f"-{writer.of(value.args[0])}",
+    "apply": _apply,
+    "reduce": _reduce,
+    "reduce_rows": _reduce_rows,
+    "along": lambda writer, value: _named_kernel("along_where" if len(value.args) > 1 else "along")(writer, value),
+    "pairwise": _named_kernel("pairwise"),
+    "distances": _kernel("distances"),
+    "loss": _named_kernel("loss"),
+    "loss_rows": _named_kernel("loss_rows"),
+    "broadcast": _kernel("broadcast"),
+    "view": _view,
+    "spread": _spread,
+    "pick": _pick,
+    "pair": _pair,
+    "contract": _contract,
+    "positions": lambda writer, value: f"{writer.kernel('positions')}({writer.of(value.args[0])}, {value.facts[0]})",
+    "size": lambda writer, value: f"{writer.of(value.args[0])}.shape[{value.facts[0]}]",
+    "size_of": lambda writer, value: f"{writer.of(value.args[0])}.shape[{value.facts[0]}]",
+    "matmul": _kernel("matmul"),
+    "fit": _kernel("fit"),
+    "level": _tuple_kernel("level"),
+    "to_float": _kernel("to_float"),
+    "widen": _widen("widen"),
+    "as_float": _widen("to_float"),
+    "to_tensor": _kernel("to_tensor"),
+    "structure": lambda writer, value: _tuple_kernel(f"structure_{value.facts[0]}")(
+        writer, Value(value.op, value.args, value.facts[1:], value.kind, value.span)
+    ),
+    "random": lambda writer, value: f"_self._fall({value.facts[0]!r}, {writer.all_of(value.args)})",
+}

@@ -1,0 +1,75 @@
+"""What the rules of calls and brackets need from whoever reads a formula."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .graph import Graph, Kind, Value, with_kind
+from .meeting import Meeting
+from .tree import Node, Span
+
+
+class Reader(Protocol):
+    """Reads the nodes of one formula into one graph."""
+
+    @property
+    def graph(self) -> Graph: ...
+    @property
+    def rules(self) -> Meeting: ...
+    @property
+    def dice(self) -> bool: ...
+    def read(self, node: Node) -> Value: ...
+    def read_meant(self, node: Node) -> Value: ...
+    def at(self, node: Node) -> Span: ...
+    def axis(self, name: str) -> str: ...
+    def is_axis(self, node: Node) -> bool: ...
+    def refuse_axis(self, node: Node) -> Exception: ...
+
+
+def arithmetic(graph: Graph, values: list[Value]) -> list[Value]:
+    """The values ready to be computed with: booleans and small integers become floats.
+
+    Beside a float they take its dtype by themselves; beside whole numbers or alone they become the default float.
+    """
+    floats = any(value.kind.dtype in ("float", "assumed") for value in values)
+    return [_widened(graph, value, floats) for value in values]
+
+
+def _widened(graph: Graph, value: Value, beside_float: bool) -> Value:
+    dtype = value.kind.dtype
+    if dtype in ("number", "float", "int") or (dtype == "small" and beside_float):
+        return value
+    if dtype == "assumed":
+        return float_only(graph, value)
+    op = "to_float" if dtype == "small" else "widen"
+    return graph.value(op, (value,), (), with_kind(value.kind, dtype="float", tensor=True), value.span)
+
+
+def as_float(graph: Graph, value: Value) -> Value:
+    """The value as floats, whatever it was."""
+    if value.kind.dtype in ("number", "float"):
+        return value
+    if value.kind.dtype == "assumed":
+        return float_only(graph, value)
+    op = "to_float" if value.kind.dtype in ("small", "int") else "as_float"
+    return graph.value(op, (value,), (), with_kind(value.kind, dtype="float", tensor=True), value.span)
+
+
+def float_only(graph: Graph, value: Value) -> Value:
+    """An input that is computed with: taken for floats, which is tested before anything else."""
+    return graph.value("float_only", (value,), (), with_kind(value.kind, dtype="float", tensor=True), value.span)
+
+
+def tensor(graph: Graph, value: Value) -> Value:
+    """The value once it is known to be a tensor; tuples and dicts are refused when they are seen."""
+    if value.kind.tensor:
+        return value
+    return graph.value("tensor_only", (value,), (), with_kind(value.kind, tensor=True), value.span)
+
+
+def numbers_only(values: list[Value]) -> bool:
+    return all(value.kind.number for value in values)
+
+
+def result_kind(kind: Kind, dtype: str) -> Kind:
+    return with_kind(kind, dtype=dtype, tensor=True)

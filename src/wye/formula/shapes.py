@@ -1,0 +1,83 @@
+"""The rule for values whose axes are not declared: data meets strictly, context bends to it.
+
+Data is what comes in and all computed from it; context is what the parts hold. Nothing here needs a framework: a
+shape is a tuple of whole numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Shape = tuple[int, ...]
+
+GROWTH = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A shape, whether it is data, and which of its axes were kept by a reduction."""
+
+    shape: Shape
+    data: bool = True
+    kept: tuple[int, ...] = ()
+
+
+def met(left: Operand, right: Operand, stretch: bool = False) -> Shape | None:
+    """The shape of two values together; None where they may not meet.
+
+    Args:
+        left: the first value.
+        right: the second.
+        stretch: whether one side's axes of size 1 may grow (under `*`, `/` and as a condition).
+    """
+    if not left.shape or left.shape == right.shape:
+        return right.shape
+    if not right.shape:
+        return left.shape
+    if left.data != right.data:
+        data, context = (left, right) if left.data else (right, left)
+        fits = math.prod(context.shape) == 1 or broadcast(data.shape, context.shape) == data.shape
+        return data.shape if fits else None
+    if not left.data:
+        return broadcast(left.shape, right.shape)
+    if len(left.shape) != len(right.shape):
+        return None
+    return _stretched(left, right, stretch)
+
+
+def _stretched(left: Operand, right: Operand, stretch: bool) -> Shape | None:
+    rank = len(left.shape)
+    loose = [axis for axis in range(rank) if left.shape[axis] != right.shape[axis]]
+    keeps = [{axis % rank for axis in side.kept} for side in (left, right)]
+    free = [axis for axis in loose if not any(axis in kept and s.shape[axis] == 1 for kept, s in zip(keeps, (left, right)))]
+    grows_left = all(left.shape[axis] == 1 for axis in free)
+    grows_right = all(right.shape[axis] == 1 for axis in free)
+    if free and not (stretch and (grows_left or grows_right)):
+        return None
+    return tuple(b if a == 1 else a for a, b in zip(left.shape, right.shape))
+
+
+def broadcast(left: Shape, right: Shape) -> Shape | None:
+    """NumPy's rule: aligned on the right, sizes of 1 stretch; None where they do not fit."""
+    short, long = sorted((left, right), key=len)
+    padded = (1,) * (len(long) - len(short)) + short
+    if any(a != b and 1 not in (a, b) for a, b in zip(padded, long)):
+        return None
+    return tuple(b if a == 1 else a for a, b in zip(padded, long))
+
+
+def product(left: Shape, right: Shape) -> Shape | None:
+    """The shape of `left @ right`: matrices and vectors, with equal leading axes; None where they do not fit."""
+    if not left or not right or left[-1] != right[-2 if len(right) > 1 else -1]:
+        return None
+    lead = (left[:-2], right[:-2])
+    if lead[0] and lead[1] and lead[0] != lead[1]:
+        return None
+    return (lead[0] or lead[1]) + left[-2:-1] + (right[-1:] if len(right) > 1 else ())
+
+
+def room(shapes: Sequence[Shape]) -> int:
+    """The most elements a value may have: 4,096 times the largest of these."""
+    return GROWTH * max((math.prod(shape) for shape in shapes), default=1)

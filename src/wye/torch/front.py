@@ -1,0 +1,142 @@
+"""All that generated code finds by name when it runs on torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import FormulaError, Place
+from ..formula.graph import Axes, Graph, Value
+from ..formula.pairs import Contraction
+from . import functions as f
+from . import kernels as k
+
+
+def capturing() -> bool:
+    """Whether torch is turning the run into a graph, by compile or by export."""
+    return torch.compiler.is_compiling()
+
+
+def not_a_tensor(graph: Graph, value: Value) -> Callable[[object], None]:
+    """What to say of a part that returned no tensor."""
+    place = Place(graph.text, *value.span)
+
+    def refuse(got: object) -> None:
+        items = f" of {len(got)}" if isinstance(got, tuple | list | dict) else ""  # type: ignore[arg-type]
+        word = graph.written_at(value.span)
+        fix = f'take an item: {word}[0] or {word}["logits"]' if items else "return a tensor"
+        raise FormulaError(f"`{word}` is a {type(got).__name__}, not a tensor.", place, f"a {type(got).__name__}{items}", fix)
+
+    return refuse
+
+
+def contraction(axes: tuple[Axes, ...], lost: Axes, kept: Axes, mean: bool) -> Contraction:
+    return Contraction(KERNELS, capturing, axes, lost, kept, mean)
+
+
+def traced_number(name: str, values: tuple[Any, ...], dtype: str | None) -> Tensor:
+    """A function of numbers that stand in buffers."""
+    operators: dict[str, Callable[..., Any]] = {
+        "/": lambda a, b: a / b,
+        "**": lambda a, b: a**b,
+        "%": lambda a, b: a % b,
+        "not": torch.logical_not,
+    }
+    if name in operators:
+        return operators[name](*values)
+    function = KERNELS[f"f_{name}"]
+    return function(*values, dtype) if dtype is not None else function(*values)
+
+
+KERNELS: dict[str, Any] = {
+    "Tensor": Tensor,
+    "floats": k.FLOATS,
+    "permute": torch.permute,
+    "insert": torch.unsqueeze,
+    "select": torch.select,
+    "diagonal": lambda x, first, second: torch.diagonal(x, 0, first, second),
+    "rows": k.rows,
+    "spread": k.spread,
+    "pick": k.pick,
+    "pair": k.pair,
+    "pair_recipe": k.pair_recipe,
+    "contraction": contraction,
+    "positions": k.positions,
+    "matmul": k.matmul,
+    "fit": k.fit,
+    "level": k.level,
+    "to_float": k.to_float,
+    "widen": k.widen,
+    "to_tensor": k.to_tensor,
+    "broadcast": k.broadcast,
+    "item": k.item,
+    "unpack": k.unpack,
+    "number_like": k.number_like,
+    "traced_number": traced_number,
+    "distances": k.distances,
+    **{
+        f"f_{name}": getattr(torch, name)
+        for name in ("abs", "exp", "expm1", "log", "log1p", "sqrt", "relu", "sigmoid", "tanh", "sin", "cos", "sign", "round", "floor")
+    },
+    "f_softplus": f.softplus,
+    "f_stop": Tensor.detach,
+    "f_cast": f.cast,
+    "f_clamp": f.clamp,
+    "f_clamp_low": f.clamp_low,
+    "f_clamp_high": f.clamp_high,
+    "f_where": f.where,
+    "f_where_numbers": f.where_numbers,
+    "f_max": f.maximum,
+    "f_min": f.minimum,
+    "f_not": torch.logical_not,
+    "f_and": f.logical_and,
+    "f_or": f.logical_or,
+    "reduce_sum": torch.sum,
+    "reduce_all_sum": torch.sum,
+    "reduce_any": torch.any,
+    "reduce_all_any": torch.any,
+    "reduce_all": torch.all,
+    "reduce_all_all": torch.all,
+    **{
+        f"reduce_{scope}{name}": function
+        for name, function in (("mean", f.mean), ("max", f.amax), ("min", f.amin), ("norm", f.norm), ("var", f.var), ("logsumexp", f.logsumexp))
+        for scope in ("", "all_")
+    },
+    **{
+        f"reduce_where_{name}": getattr(f, f"{name}_where")
+        for name in ("sum", "mean", "max", "min", "norm", "var", "any", "all", "logsumexp")
+    },
+    "reduce_weighted_mean": f.weighted_mean,
+    "along_softmax": torch.softmax,
+    "along_where_softmax": f.softmax_where,
+    "along_log_softmax": torch.log_softmax,
+    "along_unit": f.unit,
+    "pairwise_dot": f.dot,
+    "pairwise_cosine": f.cosine,
+    "pairwise_distance": f.distance,
+    "loss_mse": f.mse,
+    "loss_cross_entropy": f.cross_entropy,
+    "loss_rows_mse": f.mse_rows,
+    "loss_rows_cross_entropy": f.cross_entropy_rows,
+    "structure_take": f.take,
+    "structure_concat": f.concat,
+    "structure_stack": f.stack,
+    "structure_last": f.last,
+    "structure_expand_as": f.expand_as,
+}
+
+
+class TorchFront:
+    """The front that code generation writes for."""
+
+    kernels = KERNELS
+    capturing = staticmethod(capturing)
+    not_a_tensor = staticmethod(not_a_tensor)
+
+
+FRONT = TorchFront()
+
+

@@ -1,0 +1,295 @@
+"""The functions of the language on torch tensors; their mathematics is in `wye.formula.functions`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import Misfit
+from ..formula.numeric import Number
+from .kernels import rows
+
+Dims = tuple[int, ...]
+
+
+def softplus(x: Tensor) -> Tensor:
+    return F.softplus(x, 1.0, 40.0)
+
+
+def cast(x: Tensor, dtype: str) -> Tensor:
+    return x.to(getattr(torch, dtype))
+
+
+def clamp(x: Any, low: Any, high: Any) -> Tensor:
+    return clamp_high(clamp_low(x, low), high) if _mixed(x, low, high) else torch.clamp(x, low, high)
+
+
+def _mixed(x: Any, low: Any, high: Any) -> bool:
+    return not isinstance(x, Tensor) or isinstance(low, Tensor) != isinstance(high, Tensor)
+
+
+def clamp_low(x: Any, low: Any) -> Tensor:
+    return torch.clamp(_like(x, low), min=low)
+
+
+def clamp_high(x: Any, high: Any) -> Tensor:
+    return torch.clamp(_like(x, high), max=high)
+
+
+def _like(x: Any, other: Any) -> Tensor:
+    """A number as a tensor like its partner; a tensor as it is."""
+    return x if isinstance(x, Tensor) else torch.full((), float(x), dtype=_float_of(other), device=other.device)
+
+
+def _float_of(x: Tensor) -> torch.dtype:
+    return x.dtype if x.is_floating_point() else torch.get_default_dtype()
+
+
+def where(condition: Any, x: Any, y: Any) -> Tensor:
+    if not isinstance(condition, Tensor):
+        condition = torch.full((), bool(condition), device=next(v.device for v in (x, y) if isinstance(v, Tensor)))
+    condition = condition if condition.dtype == torch.bool else condition != 0
+    return torch.where(condition, x, y)
+
+
+def where_numbers(condition: Tensor, x: Number, y: Number, like: Tensor | None = None) -> Tensor:
+    """A choice between two numbers, in the floats of the formula."""
+    dtype = torch.get_default_dtype() if like is None else _float_of(like)
+    return where(condition, torch.full((), float(x), dtype=dtype, device=condition.device), float(y))
+
+
+def maximum(*values: Any) -> Tensor:
+    return _joined(torch.maximum, values)
+
+
+def minimum(*values: Any) -> Tensor:
+    return _joined(torch.minimum, values)
+
+
+def _joined(function: Callable[[Tensor, Tensor], Tensor], values: Sequence[Any]) -> Tensor:
+    partner = next(value for value in values if isinstance(value, Tensor))
+    result, *others = [_like(value, partner) for value in values]
+    for other in others:
+        result = function(result, other)
+    return result
+
+
+def logical_and(x: Any, y: Any) -> Tensor:
+    return torch.logical_and(_truth(x, y), _truth(y, x))
+
+
+def logical_or(x: Any, y: Any) -> Tensor:
+    return torch.logical_or(_truth(x, y), _truth(y, x))
+
+
+def _truth(x: Any, other: Any) -> Tensor:
+    return x if isinstance(x, Tensor) else torch.full((), bool(x), device=other.device)
+
+
+# reductions: (x, dims, keepdim) and, where entries are left out, (x, condition, dims, keepdim)
+
+
+def mean(x: Tensor, dims: Dims | None = None, keep: bool = False) -> Tensor:
+    if x.numel() == 0:
+        return torch.sum(x) if dims is None else torch.sum(x, dims, keep)
+    return torch.mean(x) if dims is None else torch.mean(x, dims, keep)
+
+
+def amax(x: Tensor, dims: Dims = (), keep: bool = False) -> Tensor:
+    _check_some(x, dims)
+    return torch.amax(x, dims, keep)
+
+
+def amin(x: Tensor, dims: Dims = (), keep: bool = False) -> Tensor:
+    _check_some(x, dims)
+    return torch.amin(x, dims, keep)
+
+
+def _check_some(x: Tensor, dims: Dims) -> None:
+    if 0 in ([x.shape[dim] for dim in dims] or x.shape):
+        raise Misfit("there is no largest and no smallest of nothing.", f"shape {tuple(x.shape)}", "give it one entry at least")
+
+
+def norm(x: Tensor, dims: Dims | None = None, keep: bool = False) -> Tensor:
+    return torch.linalg.vector_norm(x, 2, dims, keep)
+
+
+def var(x: Tensor, dims: Dims | None = None, keep: bool = False) -> Tensor:
+    if x.numel() == 0:
+        return mean(x, dims, keep)
+    return torch.var(x, dims, correction=0, keepdim=keep)
+
+
+def logsumexp(x: Tensor, dims: Dims | None = None, keep: bool = False) -> Tensor:
+    if x.dim() == 0:
+        return x
+    return torch.logsumexp(x, tuple(range(x.dim())) if dims is None else dims, keep)
+
+
+def _all_dims(x: Tensor, dims: Dims | None) -> Dims:
+    return tuple(range(x.dim())) if dims is None else dims
+
+
+def _condition(x: Tensor, condition: Tensor) -> Tensor:
+    condition = condition if condition.dtype == torch.bool else condition != 0
+    return condition.expand(x.shape)
+
+
+def _filled(x: Tensor, condition: Tensor, value: float) -> Tensor:
+    return torch.where(condition, x, value)
+
+
+def sum_where(x: Tensor, condition: Tensor, dims: Dims | None, keep: bool) -> Tensor:
+    return torch.sum(_filled(x, _condition(x, condition), 0), _all_dims(x, dims), keep)
+
+
+def mean_where(x: Tensor, condition: Tensor, dims: Dims | None, keep: bool) -> Tensor:
+    count = torch.sum(_condition(x, condition), _all_dims(x, dims), keep).clamp(min=1)
+    return sum_where(x, condition, dims, keep) / count.to(x.dtype)
+
+
+def max_where(x: Tensor, condition: Tensor, dims: Dims | None, keep: bool) -> Tensor:
+    return -min_where(-x, condition, dims, keep)
+
+
+def min_where(x: Tensor, condition: Tensor, dims: Dims | None, keep: bool) -> Tensor:
+    condition, over = _condition(x, condition), _all_dims(x, dims)
+    some = condition.any(over) if over else condition
+    if not torch.compiler.is_compiling() and not bool(some.all()):
+        raise Misfit("there is no largest and no smallest of nothing.", "a condition that leaves nothing", "leave one entry at least")
+    return torch.amin(_filled(x, condition, torch.inf), over, keep)
+
+
+def norm_where(x: Tensor, condition: Tensor, dims: Dims | None, keep: bool) -> Tensor:
+    return norm(_filled(x, _condition(x, condition), 0), _all_dims(x, dims), keep)
+
+
+def var_where(x: Tensor, condition: Tensor, dims: Dims | None, keep: bool) -> Tensor:
+    centre = mean_where(x, condition, dims, True)
+    return mean_where((x - centre) ** 2, condition, dims, keep)
+
+
+def any_where(x: Tensor, condition: Tensor, dims: Dims | None, keep: bool) -> Tensor:
+    return torch.any(_condition(x, condition) & (x != 0), _all_dims(x, dims), keep)
+
+
+def all_where(x: Tensor, condition: Tensor, dims: Dims | None, keep: bool) -> Tensor:
+    return torch.all(~_condition(x, condition) | (x != 0), _all_dims(x, dims), keep)
+
+
+def logsumexp_where(x: Tensor, condition: Tensor, dims: Dims | None, keep: bool) -> Tensor:
+    condition, over = _condition(x, condition), _all_dims(x, dims)
+    # The lowest finite number instead of -inf: a row of nothing would have a gradient of NaN.
+    found = logsumexp(_filled(x, condition, torch.finfo(x.dtype).min), over, keep)
+    return torch.where(condition.any(over, keep), found, -torch.inf)
+
+
+def weighted_mean(x: Tensor, w: Tensor, dims: Dims | None, keep: bool) -> Tensor:
+    over = _all_dims(x, dims)
+    total = torch.sum(w, over, keep)
+    return torch.where(total == 0, 0, torch.sum(w * x, over, keep) / torch.where(total == 0, 1, total))
+
+
+# along one axis
+
+
+def softmax_where(x: Tensor, condition: Tensor, dim: int) -> Tensor:
+    condition = _condition(x, condition)
+    return _filled(torch.softmax(_filled(x, condition, torch.finfo(x.dtype).min), dim), condition, 0)
+
+
+def unit(x: Tensor, dim: int) -> Tensor:
+    length = torch.linalg.vector_norm(x, 2, dim, True)
+    return x / torch.where(length == 0, 1, length)
+
+
+def dot(a: Tensor, b: Tensor, dim: int) -> Tensor:
+    return torch.sum(a * b, dim)
+
+
+def cosine(a: Tensor, b: Tensor, dim: int) -> Tensor:
+    return dot(unit(a, dim), unit(b, dim), dim)
+
+
+def distance(a: Tensor, b: Tensor, dim: int) -> Tensor:
+    return torch.linalg.vector_norm(a - b, 2, dim)
+
+
+# structure
+
+
+def take(values: tuple[Tensor, Tensor], axis: int) -> Tensor:
+    return torch.index_select(values[0], axis, values[1].long())
+
+
+def concat(values: tuple[Tensor, ...], axis: int) -> Tensor:
+    return torch.cat(values, axis)
+
+
+def stack(values: tuple[Tensor, ...], axis: int) -> Tensor:
+    return torch.stack(torch.broadcast_tensors(*values), axis)
+
+
+def last(values: tuple[Tensor], axis: int) -> Tensor:
+    return values[0].select(axis, -1)
+
+
+def expand_as(values: tuple[Tensor, Tensor], _: int) -> Tensor:
+    return values[0].expand(values[1].shape)
+
+
+# losses
+
+
+def mse(pred: Tensor, target: Tensor, reduction: str) -> Tensor:
+    """Mean squared error; the mean over nothing is 0."""
+    if pred.dtype is not target.dtype:
+        dtype = torch.promote_types(pred.dtype, target.dtype)
+        pred, target = pred.to(dtype), target.to(dtype)
+    if pred.shape != target.shape:
+        pred, target = torch.broadcast_tensors(pred, target)
+    return F.mse_loss(pred, target, reduction="sum" if reduction == "mean" and pred.numel() == 0 else reduction)
+
+
+def cross_entropy(logits: Tensor, target: Tensor, reduction: str, ignore_index: int, label_smoothing: float) -> Tensor:
+    """Cross entropy over the last axis; class ids, or probabilities of the shape of the logits."""
+    classes = logits.shape[-1]
+    flat = logits.reshape(-1, classes) if logits.dim() != 2 else logits
+    if target.is_floating_point() and target.shape == logits.shape:
+        found = F.cross_entropy(flat, target.reshape(-1, classes).to(flat.dtype), reduction="none", label_smoothing=label_smoothing)
+        return _over(found.reshape(logits.shape[:-1]), reduction)
+    if target.is_floating_point() or target.shape != logits.shape[:-1]:
+        raise Misfit(
+            "class ids are whole numbers, one for each row of the logits.",
+            f"{target.dtype} of shape {tuple(target.shape)} for logits {tuple(logits.shape)}",
+            "cast(target, dtype='int64')",
+        )
+    ids = target.reshape(-1).long()
+    how = "none" if reduction == "none" else "sum"
+    found = F.cross_entropy(flat, ids, ignore_index=ignore_index, reduction=how, label_smoothing=label_smoothing)
+    if reduction == "none":
+        return found.reshape(target.shape)
+    return found / (ids != ignore_index).sum().clamp(min=1) if reduction == "mean" else found
+
+
+def _over(found: Tensor, reduction: str) -> Tensor:
+    return {"none": lambda x: x, "sum": torch.sum, "mean": mean}[reduction](found)
+
+
+def mse_rows(pred: Tensor, target: Tensor, reduction: str) -> Tensor:
+    found = mse(pred, target, "none")
+    return found if reduction == "none" else _row_functions[reduction](rows(found), (1,))
+
+
+def cross_entropy_rows(logits: Tensor, target: Tensor, reduction: str, ignore_index: int, label_smoothing: float) -> Tensor:
+    found = cross_entropy(logits, target, "none", ignore_index, label_smoothing)
+    if reduction != "mean" or target.is_floating_point():
+        return found if reduction == "none" else _row_functions[reduction](rows(found), (1,))
+    return mean_where(rows(found), rows(target != ignore_index), (1,), False)
+
+
+_row_functions: dict[str, Callable[..., Tensor]] = {"sum": torch.sum, "mean": mean}

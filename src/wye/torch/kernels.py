@@ -1,0 +1,247 @@
+"""Views, picks and products of torch tensors that generated code calls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import Misfit, RangeError
+from ..formula.contraction import PairPlan
+from ..formula.graph import REST, Axes
+from ..formula.shapes import Operand, Shape, met
+
+FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
+SMALL = frozenset({torch.bool, torch.uint8, torch.int8, torch.int16, torch.uint16})
+HALF = frozenset({torch.float16, torch.bfloat16})
+
+
+def to_float(x: Tensor) -> Tensor:
+    """Whole numbers and booleans in the default float; floats as they are."""
+    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+
+
+def widen(x: Tensor) -> Tensor:
+    """Booleans and whole numbers below 32 bits in the default float; all else as it is."""
+    return x.to(torch.get_default_dtype()) if x.dtype in SMALL else x
+
+
+def to_tensor(x: float) -> Tensor:
+    return torch.as_tensor(float(x))
+
+
+def number_like(number: Tensor, like: Tensor) -> Tensor:
+    """A number in the dtype of the values it meets."""
+    return number.to(like.dtype if like.is_floating_point() else torch.get_default_dtype())
+
+
+def rows(x: Tensor) -> Tensor:
+    """All axes but the first as one."""
+    return x.flatten(1) if x.dim() > 1 else x.unsqueeze(1)
+
+
+def broadcast(x: Tensor, like: Tensor) -> Tensor:
+    """x repeated, as a view, to the shape that both have together."""
+    return x.expand(torch.broadcast_shapes(x.shape, like.shape))
+
+
+def positions(x: Tensor, dim: int) -> Tensor:
+    """0, 1, ... along an axis of x."""
+    return torch.arange(x.shape[dim], device=x.device)
+
+
+def item(x: Any, key: int | str) -> Any:
+    """`x[key]` of a tuple or a dict; a tensor is refused."""
+    if isinstance(x, Tensor):
+        raise Misfit(
+            "a tensor has axes, not items.",
+            f"a tensor of shape {tuple(x.shape)}",
+            f"name its axes: value[{key!r}, ...] picks one entry of the first",
+        )
+    try:
+        return x[key]
+    except (KeyError, IndexError, TypeError):
+        known = ", ".join(map(repr, x)) if hasattr(x, "keys") else f"{len(x)} items" if hasattr(x, "__len__") else type(x).__name__
+        raise Misfit(f"there is no item {key!r}.", known, "take one that is there") from None
+
+
+def unpack(x: Any, place: int, count: int) -> Any:
+    """One of `count` values that a part returned."""
+    found = len(x) if isinstance(x, tuple | list) else None
+    if found != count:
+        got = f"{found} values" if found is not None else f"one {type(x).__name__}"
+        raise Misfit(f"the line binds {count} names.", got, "bind as many names as there are values")
+    return x[place]
+
+
+def spread(x: Tensor, own: Axes, axes: Axes, others: Sequence[tuple[Tensor, Axes]]) -> Tensor:
+    """x as a view with the axes in the order `axes`; `...` is as long as the longest of all."""
+    ranks = [value.dim() - len(names) + 1 for value, names in [(x, own), *others] if REST in names]
+    length = max(ranks, default=0)
+    dims: dict[str, list[int]] = {}
+    place = 0
+    for name in own:
+        count = x.dim() - len(own) + 1 if name == REST else 1
+        dims[name] = list(range(place, place + count))
+        place += count
+    wanted: list[int | None] = []
+    for name in axes:
+        have: list[int | None] = list(dims.get(name, []))
+        wanted += have or [None] * (length if name == REST else 1)
+    order = [dim for dim in wanted if dim is not None]
+    if order != list(range(len(order))):
+        x = x.permute(order)
+    for place, dim in enumerate(wanted):
+        if dim is None:
+            x = x.unsqueeze(place)
+    return x
+
+
+def pick(x: Tensor, index: Tensor, shared: int, new: int, rest: int, rested: bool) -> Tensor:
+    """For each entry of `index` one entry of x: axes (shared, picked, rest) and (shared, new) give (shared, new, rest)."""
+    if index.is_floating_point() or index.dtype == torch.bool:
+        raise Misfit("a pick takes whole numbers.", f"an index of {index.dtype}", "cast(index, dtype='int64')")
+    index = index.long()
+    if rested:
+        shared += index.dim() - shared - new
+    try:
+        if shared == 0 and new:
+            flat = torch.index_select(x, 0, index.reshape(-1))
+            return flat.reshape(*index.shape, *x.shape[1:])
+        if rest == 0 and new == 0:
+            return torch.gather(x, shared, index.unsqueeze(-1)).squeeze(-1)
+        return _pick_rows(x, index, shared)
+    except (IndexError, RuntimeError) as error:
+        if "out of" in str(error) or "index" in str(error):
+            raise out_of_range(index, x.shape[shared]) from None
+        raise
+
+
+def _pick_rows(x: Tensor, index: Tensor, shared: int) -> Tensor:
+    lead, rest = x.shape[:shared], x.shape[shared + 1 :]
+    if any(a != b for a, b in zip(lead, index.shape[:shared], strict=True)):
+        raise Misfit("the index and the value share axes of two sizes.", f"{tuple(index.shape)} and {tuple(x.shape)}", "give them one size")
+    width = math.prod(rest)
+    flat = index.reshape(*lead, -1, 1).expand(*lead, -1, width)
+    found = torch.gather(x.reshape(*lead, x.shape[shared], width), shared, flat)
+    return found.reshape(*index.shape, *rest)
+
+
+def out_of_range(index: Tensor, size: int) -> Misfit:
+    low, high = (int(index.min()), int(index.max())) if index.numel() else (0, 0)
+    bad = low if low < 0 else high
+    return Misfit(f"the index {bad} is out of range.", f"{low} to {high} for an axis of size {size}", f"give whole numbers from 0 to {size - 1}", RangeError)
+
+
+@dataclass(frozen=True)
+class PairRecipe:
+    """How two factors become two stacks of matrices, and what scales their product."""
+
+    left: tuple[Axes, Axes]
+    right: tuple[Axes, Axes]
+    counts: tuple[int, int, int, int]  # axes that are batch, left, right, lost
+    mean: bool
+    inverses: tuple[bool, ...]
+
+
+def pair_recipe(plan: PairPlan, left: Axes, right: Axes, mean: bool, inverses: tuple[bool, ...]) -> PairRecipe:
+    counts = (len(plan.batch), len(plan.left), len(plan.right), len(plan.lost))
+    ours, theirs = (*plan.batch, *plan.left, *plan.lost), (*plan.batch, *plan.right, *plan.lost)
+    return PairRecipe((left, ours), (right, theirs), counts, mean, inverses)
+
+
+def _ordered(x: Tensor, axes: tuple[Axes, Axes]) -> Tensor:
+    own, wanted = axes
+    if own == wanted:
+        return x
+    if REST in own:
+        return spread(x, own, wanted, ())
+    return x.permute([own.index(name) for name in wanted])
+
+
+def pair(recipe: PairRecipe, left: Tensor, right: Tensor, *scales: float) -> Tensor:
+    """The matrix product over the lost axes, in the dtype of the factors, autocast or not."""
+    if torch.is_autocast_enabled(left.device.type):
+        with torch.autocast(left.device.type, enabled=False):
+            return _pair(recipe, left, right, scales)
+    return _pair(recipe, left, right, scales)
+
+
+def _pair(recipe: PairRecipe, left: Tensor, right: Tensor, scales: Sequence[float]) -> Tensor:
+    if left.dtype is not right.dtype:
+        dtype = torch.promote_types(left.dtype, right.dtype)
+        left, right = left.to(dtype), right.to(dtype)
+    left, right = _ordered(left, recipe.left), _ordered(right, recipe.right)
+    batch, ours, theirs, lost = recipe.counts
+    if REST in recipe.left[1]:
+        batch = left.dim() - ours - lost
+    lead = left.shape[:batch]
+    tail = (*left.shape[batch : batch + ours], *right.shape[batch : batch + theirs])
+    if (ours, theirs, lost) != (1, 1, 1):
+        inner = math.prod(left.shape[batch + ours :])
+        left = left.reshape(*lead, math.prod(left.shape[batch : batch + ours]), inner)
+        right = right.reshape(*lead, math.prod(right.shape[batch : batch + theirs]), inner)
+    scale: Any = 1.0
+    for value, inverse in zip(scales, recipe.inverses, strict=True):
+        scale = scale / value if inverse else scale * value
+    if recipe.mean:
+        scale = scale / max(left.shape[-1], 1)
+    product = _scaled(left, right.mT, scale)
+    return product if (ours, theirs) == (1, 1) else product.reshape(*lead, *tail)
+
+
+def _scaled(left: Tensor, right: Tensor, scale: Any) -> Tensor:
+    """`scale * left @ right`, the scale put where there is least to multiply; in half precision inside the product."""
+    if not isinstance(scale, Tensor) and scale == 1.0:
+        return torch.matmul(left, right)
+    if left.dtype in HALF and not isinstance(scale, Tensor) and left.dim() in (2, 3):
+        into = torch.addmm if left.dim() == 2 else torch.baddbmm
+        shape = (*left.shape[:-1], right.shape[-1])
+        return into(left.new_zeros(()).expand(shape), left, right, beta=0, alpha=scale)
+    if left.dtype in HALF or left.shape[-1] < right.shape[-1]:
+        return torch.matmul(left * scale, right)
+    return torch.matmul(left, right).mul_(scale)
+
+
+def matmul(left: Tensor, right: Tensor, left_sample: bool, right_sample: bool) -> Tensor:
+    """`left @ right`, each sample for itself where the samples come first."""
+    if left_sample and left.dim() == 2:
+        found = matmul(left.unsqueeze(1), right, True, right_sample)
+        return found.squeeze(1)
+    if right_sample and right.dim() == 2:
+        return torch.matmul(left, right.unsqueeze(-1)).squeeze(-1)
+    return torch.matmul(left, right)
+
+
+def fit(context: Tensor, *data: Tensor) -> Tensor:
+    """Context of one element without its axes, where it has more of them than the data it meets."""
+    most = max(value.dim() for value in data)
+    return context.reshape(()) if context.dim() > most and context.numel() == 1 else context
+
+
+def level(values: Sequence[Tensor], place: int, strict: bool, facts: Sequence[tuple[bool, bool, tuple[int, ...], bool]]) -> Tensor:
+    """One of several values that meet sample by sample: its own axes behind that of the samples."""
+    own: list[Shape] = [
+        tuple(value.shape[1:] if sample else value.shape) for value, (_, sample, _, _) in zip(values, facts, strict=True)
+    ]
+    operands = [Operand(shape, data, kept) for shape, (data, _, kept, _) in zip(own, facts, strict=True)]
+    if strict and len(values) == 2 and met(operands[0], operands[1], facts[0][3] or facts[1][3]) is None:
+        raise Misfit(
+            "the values do not meet within a sample.",
+            " and ".join(map(str, own)),
+            "name the axes: a[c, h] and b[c]",
+        )
+    rank = max(map(len, own))
+    value, sample = values[place], facts[place][1]
+    if not sample:
+        return value.reshape(()) if value.numel() == 1 else value
+    return value.reshape(value.shape[0], *[1] * (rank - len(own[place])), *own[place])
+
+
+def distances(left: Tensor, right: Tensor) -> Tensor:
+    """The distance between every two rows, without expanding the square."""
+    return torch.cdist(left, right, compute_mode="donot_use_mm_for_euclid_dist")
