@@ -24,38 +24,37 @@ class Arguments:
 def sorted_arguments(call: Call, function: Function, text: str, is_axis: Callable[[Node], bool]) -> Arguments:
     """What a call gives, checked against what the function takes."""
     site = Site(text, call.span)
-    count = len(function.values)
-    if len(call.args) < count:
-        raise site.error(
-            f"`{function.name}` needs {count} {'value' if count == 1 else 'values'}: {listed(function.values)}.",
-            f"{len(call.args)}",
-            f"write {function.signature}",
-        )
-    values, more = call.args[:count], call.args[count:]
+    given = dict(zip(function.values, call.args, strict=False))
+    more = call.args[len(given) :]
+    keywords = list(call.keywords)
+    if function.name == "cast" and len(more) == 1 and isinstance(more[0], Text):
+        keywords, more = [("dtype", more[0]), *keywords], ()
+    options: dict[str, Option] = {}
     axes: tuple[Name, ...] = ()
-    extra: dict[str, Node] = {}
     if function.kind in ("reduction", "along", "pair"):
         axes = tuple(node for node in more if isinstance(node, Name) and is_axis(node))
-        if function.variadic and not axes:
-            values += more
-        elif len(axes) < len(more):
-            wrong = next(node for node in more if node not in axes)
-            raise _no_axis(call, function, wrong, site)
-    elif function.variadic:
-        values += more
-    elif len(more) > len(function.extra):
-        raise site.error(f"`{function.name}` takes fewer values.", f"{len(call.args)}", f"write {function.signature}")
-    else:
-        extra = dict(zip(function.extra, more, strict=False))
-    options: dict[str, Option] = {}
-    for key, node in call.keywords:
-        if key in function.extra and key not in extra:
-            extra[key] = node
-        elif key in function.options:
+        if len(axes) < len(more) and (axes or not function.variadic):
+            raise _no_axis(call, function, next(node for node in more if node not in axes), site)
+    elif not function.variadic:
+        given |= dict(zip(function.extra, more, strict=False))
+        if len(more) > len(function.extra):
+            raise site.error(
+                f"`{function.name}` takes fewer values.", f"{len(call.args)}", f"write {function.signature}"
+            )
+    for key, node in keywords:
+        if key in given or key in options:
+            raise site.error(f"`{function.name}` got `{key}` twice.", key, "leave one out")
+        if key in function.options:
             options[key] = _option(key, node, function, site.at(node))
+        elif key in (*function.values, *function.extra):
+            given[key] = node
         else:
-            raise _no_keyword(key, function, site, key in extra)
-    return Arguments(values, axes, extra, options)
+            raise _no_keyword(key, function, site)
+    missing = [name for name in function.values if name not in given]
+    if missing:
+        raise site.error(f"`{function.name}` lacks {listed(missing)}.", site.words, f"write {function.signature}")
+    values = tuple(given.pop(name) for name in function.values)
+    return Arguments(values if axes or not function.variadic else (*values, *more), axes, given, options)
 
 
 def _no_axis(call: Call, function: Function, wrong: Node, site: Site) -> FormulaError:
@@ -65,13 +64,10 @@ def _no_axis(call: Call, function: Function, wrong: Node, site: Site) -> Formula
     return site.at(wrong).error(f"after its values `{function.name}` takes names of axes.", words, fix)
 
 
-def _no_keyword(key: str, function: Function, site: Site, twice: bool) -> FormulaError:
-    known = (*function.extra, *function.options)
-    return site.error(
-        f"`{function.name}` got `{key}` twice." if twice else f"`{function.name}` has no keyword `{key}`.",
-        key,
-        "leave one out" if twice else did_you_mean(key, known, f"its keywords are: {listed(known)}"),
-    )
+def _no_keyword(key: str, function: Function, site: Site) -> FormulaError:
+    known = (*function.values, *function.extra, *function.options)
+    fix = did_you_mean(key, known, f"its keywords are: {listed(known)}")
+    return site.error(f"`{function.name}` has no keyword `{key}`.", key, fix)
 
 
 def _option(key: str, node: Node, function: Function, site: Site) -> Option:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...errors import FormulaError, RangeError, ShapeError
+from ...errors import FormulaError, RangeError, ShapeError, listed
 from ..shapes import Shape
-from ..tree import Name, Node, Span
+from ..tree import Name, Node, Number, Span, Text
 from .meeting import Rules, laid_out
-from .values import REST, Array, Named, Order, Site, Term, derived, describe, describe_axes, seen
+from .values import REST, Array, Items, Named, Order, Site, Term, derived, describe, describe_axes, seen
 
 FREE = "b k i j t h w d c n m p q r s u v y z".split()
 
@@ -74,6 +74,17 @@ def ordered(base: Term, axes: Order, span: Span, rules: Rules, register: Registe
     return replace(turned, written=(order,) if order else ())
 
 
+def item(value: Items, key: Node | None, site: Site) -> object:
+    """The item of a tuple or a dict under a number or a quoted word."""
+    items = value.items
+    keys = list(items) if isinstance(items, Mapping) else list(range(len(items)))
+    found = key.value if isinstance(key, (Number, Text)) else None
+    if found is None or isinstance(found, float) or found not in keys:
+        words = site.words
+        raise site.error(f"`{words}` is no item.", words, f"pick one of its items: {listed(repr(one) for one in keys)}")
+    return items[found] if isinstance(items, Mapping) else items[int(found)]
+
+
 def base_name(site: Site) -> str:
     return site.words.split("[")[0]
 
@@ -123,14 +134,25 @@ def _check_exchange(base: Term, labels: Sequence[Entry], site: Site) -> None:
     seen(base.value, Site(site.text, base.node.span))
     old = [name for name, places in base.value.places().items() for _ in places]
     new = [entry.label for entry in labels]
-    stay = [name for name, label in zip(old, new, strict=True) if name == label]
-    moved = [name for name in old if name in new and name not in stay]
-    if moved and not isinstance(base.node, Name):
+    if _turns(old, new) and not isinstance(base.node, Name):
         raise site.error(
             "brackets on an expression may not exchange its own axes.",
-            f"{describe_axes(base.value.axes)} renamed {describe_axes(tuple(str(_word(n)) for n in new))}",
+            f"{describe_axes(base.value.axes)} renamed {describe_axes(tuple(_word(label) for label in new))}",
             f"bind it in a line first: value[{', '.join(base.value.axes)}] = {Site(site.text, base.node.span).words}",
+            ShapeError,
         )
+
+
+def _turns(old: Sequence[str], new: Sequence[str | Named]) -> bool:
+    """Whether some of the old names have taken each other's places."""
+    moves = {place: old.index(name) for place, name in enumerate(new) if isinstance(name, str) and name in old}
+    moves = {place: source for place, source in moves.items() if place != source and old[place] != REST}
+    while moves:
+        following = {place: source for place, source in moves.items() if source in moves}
+        if len(following) == len(moves):
+            return True
+        moves = following
+    return False
 
 
 def _word(label: str | Named) -> str:

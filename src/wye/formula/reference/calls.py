@@ -3,40 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...errors import ShapeError, did_you_mean
-from .. import shapes
-from ..functions import Function, Option
-from ..shapes import Shape
-from ..tree import Name
 from . import functions as numpy_functions
-from .brackets import check_range
 from .functions import ALONG, ELEMENTWISE, PAIR, REDUCTIONS, calculated, cast_to, selected, truth
-from .meeting import Rules, spread, together
-from .values import Array, Named, Order, Site, Term, derived, describe, floating, number
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A call whose arguments are values."""
-
-    function: Function
-    terms: tuple[Term, ...]
-    axes: tuple[Name, ...]
-    extra: dict[str, Term]
-    options: dict[str, Option]
-    site: Site
-    rules: Rules
-
-    @property
-    def first(self) -> Named:
-        return self.terms[0].value
-
-    def words(self, place: int) -> str:
-        return self.site.at(self.terms[place].node).words
+from .given import Given, numbered_axis
+from .meeting import spread, together
+from .structure import structured
+from .values import Array, Named, Order, Term, derived, describe, floating
 
 
 def called(given: Given) -> Named:
@@ -48,7 +24,7 @@ def called(given: Given) -> Named:
         return _several(given) if given.function.variadic and len(given.terms) > 1 else _reduction(given)
     if kind in ("along", "pair"):
         return _along(given)
-    return _structure(given)
+    return structured(given)
 
 
 def _elementwise(given: Given) -> Named:
@@ -76,6 +52,8 @@ def _where(given: Given) -> Named:
 def _clamp(given: Given) -> Named:
     bounds = [(name, given.extra[name]) for name in ("low", "high") if name in given.extra]
     terms = (*given.terms, *(term for _, term in bounds))
+    if not bounds:
+        raise given.site.error("`clamp` wants a bound.", "neither low nor high", f"write clamp({given.words(0)}, 0, 1)")
     like = together(terms, given.rules, given.site.span)
     out = spread(given.first, like)
     for name, term in bounds:
@@ -104,7 +82,7 @@ def _joined(out: Array, like: Named, terms: Sequence[Term]) -> Named:
 
 def _reduction(given: Given) -> Named:
     name, terms = given.function.name, given.terms
-    like = together(terms, given.rules, given.site.span)
+    like = together(terms, given.rules, given.site.span, stretch=name == "weighted_mean")
     if "where" in given.extra:
         like = together([Term(like, terms[0].node), given.extra["where"]], given.rules, given.site.span, stretch=True)
     names, dimensions = _reduced(given, like)
@@ -145,7 +123,7 @@ def _reduced(given: Given, like: Named) -> tuple[Order, tuple[int, ...]]:
     _refuse_names(given)
     if "axis" not in given.options:
         return (), tuple(range(like.array.ndim))
-    return (), (_axis(given, like.shape),)
+    return (), (numbered_axis(given, like.shape),)
 
 
 def _named(given: Given, like: Named) -> Order:
@@ -157,6 +135,7 @@ def _named(given: Given, like: Named) -> Order:
             f"declared values are reduced by name; `{numbered[0]}` is for undeclared ones.",
             f"{given.words(0)} {describe(like)}",
             f"name the axis: {given.function.name}({given.words(0)}, {like.axes[-1] if like.axes else 'k'})",
+            ShapeError,
         )
     names: list[str] = []
     for node in given.axes:
@@ -187,20 +166,6 @@ def _refuse_names(given: Given) -> None:
         )
 
 
-def _axis(given: Given, shape: Shape, new: int = 0) -> int:
-    """The dimension that `axis=` means, of `shape` or of one with `new` more dimensions."""
-    axis = given.options.get("axis", given.function.options["axis"])
-    rank = len(shape) + new
-    if not isinstance(axis, int) or not -rank <= axis < rank:
-        raise given.site.error(
-            f"the value has no axis {axis}.",
-            f"{given.words(0)} {shape}",
-            f"use an axis from {-rank} to {rank - 1}" if rank else "give a value with an axis",
-            ShapeError,
-        )
-    return axis % rank
-
-
 def _along(given: Given) -> Named:
     """What runs along one axis: `softmax` and its like keep it, `dot` and its like lose it."""
     name = given.function.name
@@ -222,102 +187,22 @@ def _along(given: Given) -> Named:
 def _one_place(given: Given, like: Named) -> int:
     if like.axes is None:
         _refuse_names(given)
-        return _axis(given, like.shape)
+        return numbered_axis(given, like.shape)
     names = _named(given, like)
+    for term in given.terms:
+        if len(names) == 1 and names[0] not in (term.value.axes or ()):
+            raise given.site.at(term.node).error(
+                f"the value has no axis `{names[0]}`.",
+                f"{given.site.at(term.node).words} {describe(term.value)}",
+                f"`{given.function.name}` wants values that have the axis it runs along",
+                ShapeError,
+            )
     if len(names) != 1:
         words = ", ".join(given.words(place) for place in range(len(given.terms)))
         raise given.site.error(
             f"`{given.function.name}` of declared values runs along one named axis.",
             f"{len(names)} names, {words} {describe(like)}",
             f"write {given.function.name}({words}, {like.axes[-1] if like.axes else 'k'})",
+            ShapeError,
         )
     return like.places()[names[0]][0]
-
-
-def _structure(given: Given) -> Named:
-    name = given.function.name
-    if name == "size":
-        return _size(given)
-    for term in given.terms:
-        if term.value.axes:
-            words = given.site.at(term.node).words
-            fix = {
-                "take": f"pick with brackets: {words}[...]",
-                "last": "pick with brackets, as in h[b, size(t) - 1, d]",
-                "expand_as": "declared values meet by name: leave it out",
-            }.get(name, "call it on the value before its axes are named")
-            raise given.site.error(f"`{name}` takes undeclared values.", f"{words} {describe(term.value)}", fix)
-    values = [replace(term.value, axes=None) for term in given.terms]
-    out = {"take": _take, "concat": _concat, "stack": _stack, "last": _last, "expand_as": _expand}[name](given)
-    return derived(out, None, values)
-
-
-def _size(given: Given) -> Named:
-    x = given.first
-    if x.axes or "axis" not in given.options:
-        raise given.site.error(
-            "`size` takes the name of an axis, or an undeclared value and `axis=`.",
-            f"{given.words(0)} {describe(x)}",
-            f"write size({x.axes[0]})" if x.axes else f"write size({given.words(0)}, axis=0)",
-        )
-    return number(x.shape[_axis(given, x.shape)])
-
-
-def _take(given: Given) -> Array:
-    x, index = (term.value.array for term in given.terms)
-    axis = _axis(given, x.shape)
-    site = given.site.at(given.terms[1].node)
-    if index.dtype.kind not in "iu":
-        raise site.error("entries are taken at whole numbers.", f"{site.words} of dtype {index.dtype}", "give integers")
-    check_range(index, x.shape[axis], site)
-    given.rules.check_room((*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]), given.site.span)
-    return np.take(x, index, axis)
-
-
-def _concat(given: Given) -> Array:
-    arrays = [term.value.array for term in given.terms]
-    axis = _axis(given, arrays[0].shape)
-    others = [(*array.shape[:axis], *array.shape[axis + 1 :]) for array in arrays]
-    _check_equal(given, others, "but for that axis")
-    total = sum(array.shape[axis] for array in arrays)
-    given.rules.check_room((*arrays[0].shape[:axis], total, *arrays[0].shape[axis + 1 :]), given.site.span)
-    return np.concatenate(selected(*arrays), axis)
-
-
-def _stack(given: Given) -> Array:
-    arrays = [term.value.array for term in given.terms]
-    axis = _axis(given, arrays[0].shape, new=1)
-    _check_equal(given, [array.shape for array in arrays], "")
-    given.rules.check_room((len(arrays), *arrays[0].shape), given.site.span)
-    return np.stack(selected(*arrays), axis)
-
-
-def _check_equal(given: Given, found: Sequence[Shape | None], but: str) -> None:
-    ranks = [term.value.array.ndim for term in given.terms]
-    if len(set(found)) > 1 or len(set(ranks)) > 1:
-        raise given.site.error(
-            f"`{given.function.name}` wants equal shapes" + (f", {but}." if but else "."),
-            ", ".join(f"{given.words(place)} {term.value.shape}" for place, term in enumerate(given.terms)),
-            "give equal shapes, or another axis",
-            ShapeError,
-        )
-
-
-def _last(given: Given) -> Array:
-    x = given.first.array
-    axis = _axis(given, x.shape)
-    if not x.shape[axis]:
-        raise given.site.error("an axis of size 0 has no last entry.", f"{given.words(0)} {x.shape}", "give an entry")
-    return x.take(-1, axis)
-
-
-def _expand(given: Given) -> Array:
-    x, y = (term.value.array for term in given.terms)
-    if shapes.broadcast(x.shape, y.shape) != y.shape:
-        raise given.site.error(
-            f"`{given.words(0)}` does not repeat to the shape of `{given.words(1)}`.",
-            f"{given.words(0)} {x.shape}, {given.words(1)} {y.shape}",
-            "give sizes of 1 where it should repeat",
-            ShapeError,
-        )
-    return np.broadcast_to(x, y.shape)

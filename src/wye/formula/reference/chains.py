@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..tree import PRODUCT, Chain, Compare, Negative, Node
-from .meeting import Rules, check_product
+from .meeting import Rules, check_crossing
 from .operators import comparison, logic, matrix_product, negated, operated
 from .values import Named, Term
 
@@ -33,7 +33,7 @@ def multiplied(node: Chain, term: Evaluate, rules: Rules) -> Named:
     """The value of `* / @ %`: the factors are known to meet before any two are multiplied."""
     factors: list[Term] = []
     multiply = _factor(node, factors, term, rules)
-    check_product(factors, rules, node.span)
+    check_crossing(factors, rules, node.span)
     return multiply().value
 
 
@@ -53,7 +53,7 @@ def _factor(node: Node, factors: list[Term], term: Evaluate, rules: Rules) -> Ca
         if operator in ("*", "/"):
             steps.append((operator, _factor(other, mine, term, rules), where))
             continue
-        check_product(mine, rules, where.span)
+        check_crossing(mine, rules, where.span)
         left, right = _product(steps, rules), term(other)
         if operator == "@":
             done = Term(matrix_product(left, right, rules, where.span), where)

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 import numpy as np
 
 from ...errors import FormulaError, did_you_mean, listed
-from ..functions import FUNCTIONS, LATER
+from ..functions import FUNCTIONS
 from ..grammar import parse
 from ..text import write
 from ..tree import (
@@ -31,14 +31,15 @@ from ..tree import (
     Truth,
 )
 from .arguments import sorted_arguments
-from .brackets import Entry, bracketed, ordered
-from .calls import Given, called
+from .brackets import Entry, bracketed, item, ordered
+from .calls import called
 from .chains import compared, multiplied, summed
+from .given import Given
 from .losses import loss
 from .meeting import Rules
 from .operators import inverted, logic, negated, operated
 from .scope import Scope, Value, World
-from .values import REST, Items, Named, Part, Site, Term, describe, handed, number, seen, taken_in
+from .values import REST, Items, Named, Part, Term, describe, handed, number, seen, taken_in
 
 
 class UnsizedError(FormulaError):
@@ -212,29 +213,19 @@ class Interpreter:
         value = self.value(node.value)
         only = node.entries[0] if len(node.entries) == 1 else None
         if isinstance(value, Items):
-            return self.item(value, only, node)
+            return self.taken(item(value, only, self.site(node)), value.data, node)
         if isinstance(only, (Number, Text)) and not value.axes:
             words = self.site(node.value).words
             raise self.site(node).error(
                 f"`{words}` is an array, which has axes and no items.",
                 f"{words} {describe(value)}",
-                f"name the axes, as in {words}[0, k], or write take({words}, 0, axis=0)",
+                f"name the axes, as in {words}[0, k]",
             )
+        if value.number:
+            words = self.site(node.value).words
+            raise self.site(node).error(f"`{words}` is a number and has no axes.", words, "leave out the brackets")
         entries = [self.entry(entry, node) for entry in node.entries]
         return bracketed(Term(value, node.value), entries, node.span, self.rules, self.scope.register)
-
-    def item(self, value: Items, key: Node | None, node: Brackets) -> Value:
-        items = value.items
-        found = key.value if isinstance(key, (Number, Text)) else None
-        keys = list(items) if isinstance(items, Mapping) else list(range(len(items)))
-        if found is None or isinstance(found, float) or found not in keys:
-            raise self.site(node).error(
-                f"`{self.site(node.value).words}` has no such item.",
-                listed(self.site(entry).words for entry in node.entries),
-                f"pick one of its items: {listed(repr(one) for one in keys)}",
-            )
-        picked = items[found] if isinstance(items, Mapping) else items[int(found)]
-        return self.taken(picked, value.data, node)
 
     def entry(self, node: Node, whole: Brackets) -> Entry:
         if isinstance(node, Rest):
@@ -261,13 +252,13 @@ class Interpreter:
             return self.part(given, node)
         function = FUNCTIONS.get(name)
         if function is None:
-            raise self.no_function(name, site)
+            raise self.scope.no_function(name, site)
         if function.kind == "random":
             raise site.error(
                 f"`{name}` stands in conditions, times and indices only.", name, "give a random number as a value"
             )
         arguments = sorted_arguments(node, function, self.text, self.scope.is_axis)
-        first = node.args[0]
+        first = arguments.values[0]
         if name == "size" and isinstance(first, Name) and self.scope.is_axis(first) and not arguments.options:
             return number(self.size(first))
         meant = self.meant or (bool(arguments.axes) and function.kind in ("reduction", "pair"))
@@ -277,18 +268,6 @@ class Interpreter:
             rules = self.rules
         bound = Given(function, terms, arguments.axes, extra, arguments.options, site, rules)
         return loss(bound, self.formula) if function.kind == "loss" else called(bound)
-
-    def no_function(self, name: str, site: Site) -> FormulaError:
-        if name in LATER:
-            return site.error(f"`{name}` is not yet part of the language.", name, "give its result as a value")
-        if self.scope.is_value(name):
-            return site.error(f"`{name}` is a value, which cannot be called.", name, f"write {name} alone")
-        parts = [key for key in self.world.given if isinstance(self.world.value(key, site), Part)]
-        return site.error(
-            f"`{name}` is no function and no part.",
-            f"parts: {listed(parts)}",
-            did_you_mean(name, [*parts, *FUNCTIONS], "give it as a part"),
-        )
 
     def part(self, part: Part, node: Call) -> Value:
         """What a part returns; the same call written twice is made once."""

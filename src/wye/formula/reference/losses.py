@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import FormulaError, ShapeError
 from ..losses import CATALOGUE
-from .calls import Given
+from .given import Given
 from .meeting import Rules, laid_out
 from .values import REST, Array, Named, Order, Term, derived, describe, floating, number
 

@@ -48,10 +48,12 @@ class Rules:
 
 def together(terms: Sequence[Term], rules: Rules, span: Span, stretch: bool = False, crossing: bool = True) -> Named:
     """What several values become together, met from the left: axes and shape, with no entries yet."""
+    if crossing:
+        check_crossing(terms, rules, span)
     first, *others = terms
     met = first
     for term in others:
-        met = Term(_meet(met, term, rules, span, stretch, crossing), Node(span=(first.node.span[0], term.node.span[1])))
+        met = Term(_meet(met, term, rules, span, stretch), Node(span=(first.node.span[0], term.node.span[1])))
     return _blank(met.value.shape, met.value.axes, [term.value for term in terms], met.value.kept)
 
 
@@ -77,10 +79,15 @@ def laid_out(value: Named, axes: Order, rest: int) -> Array:
     return array.reshape(shape)
 
 
-def check_product(terms: Sequence[Term], rules: Rules, span: Span) -> None:
-    """The factors of a product cross when two of them each have a name that no other factor has."""
-    counts = Counter(name for term in terms for name in term.value.axes or ())
-    lonely = [t for t in terms if not t.value.position and any(counts[name] == 1 for name in t.value.axes or ())]
+def check_crossing(terms: Sequence[Term], rules: Rules, span: Span) -> None:
+    """Refuse two values that each have a name which no other value here has, unless that is meant.
+
+    Of two values this says that each has a name the other lacks; of factors, that two names each occur in one factor
+    only. Positions bring their names freely, and `...` is no name.
+    """
+    real = [term for term in terms if term.value.axes and not term.value.position]
+    counts = Counter(name for term in real for name in term.value.axes or ())
+    lonely = [t for t in real if any(counts[name] == 1 and name != REST for name in t.value.axes or ())]
     if len(lonely) > 1 and not rules.meant:
         raise _crossing(lonely[0], lonely[1], rules, span)
 
@@ -89,7 +96,7 @@ def _blank(shape: Shape, axes: Order | None, operands: Sequence[Named], kept: tu
     return derived(np.broadcast_to(np.False_, shape), axes, operands, kept)
 
 
-def _meet(left: Term, right: Term, rules: Rules, span: Span, stretch: bool, crossing: bool) -> Named:
+def _meet(left: Term, right: Term, rules: Rules, span: Span, stretch: bool) -> Named:
     a, b = left.value, right.value
     if a.axes is None and b.axes is None:
         shape, axes, kept = _met_shape(left, right, rules, span, stretch), None, ()
@@ -98,9 +105,6 @@ def _meet(left: Term, right: Term, rules: Rules, span: Span, stretch: bool, cros
         shape, axes = _met_mixed(left, right, rules, span)
         kept = ()
     else:
-        crosses = set(a.axes) - set(b.axes) and set(b.axes) - set(a.axes)
-        if crosses and crossing and not (rules.meant or a.position or b.position):
-            raise _crossing(left, right, rules, span)
         shape, axes = _met_names(left, right, a.axes, b.axes, rules, span)
         kept = ()
     rules.check_room(shape, span)
@@ -162,13 +166,14 @@ def _met_names(
 
 def _crossing(left: Term, right: Term, rules: Rules, span: Span) -> FormulaError:
     words = Site(rules.text, span).words
-    names = dict.fromkeys((*(left.value.axes or ()), *(right.value.axes or ())))
+    names = list(dict.fromkeys((*(left.value.axes or ()), *(right.value.axes or ()))))
+    shared = [name for name in names if name in (left.value.axes or ()) and name in (right.value.axes or ())]
     return Site(rules.text, span).error(
         f"{_called(left, rules, 'the left side')} and {_called(right, rules, 'the right side')} cross: "
         "each has an axis that the other lacks.",
         _both(left, right, rules),
         f"name the result in a line, value[{', '.join(names)}] = {words}, or reduce by name: "
-        f"sum({words}, {next(reversed(names))})",
+        f"sum({words}, {(shared or names)[-1]})",
         ShapeError,
     )
 

@@ -37,7 +37,10 @@ def comparison(operator: str, left: Term, right: Term, rules: Rules, span: Span)
 
 def logic(operator: str, terms: list[Term], rules: Rules, span: Span) -> Named:
     """`and` or `or` of several values, entry by entry."""
-    like = together(terms, rules, span)
+    like = together(terms[:1], rules, span)
+    for place in range(1, len(terms)):
+        met = Term(like, terms[0].node)
+        like = together([met, terms[place]], rules, span, stretch=True)
     out = truth(spread(terms[0].value, like))
     for term in terms[1:]:
         other = truth(spread(term.value, like))
@@ -52,7 +55,9 @@ def matrix_product(left: Term, right: Term, rules: Rules, span: Span) -> Named:
     words = [site.at(term.node).words for term in (left, right)]
     got = f"{words[0]} {describe(a)}, {words[1]} {describe(b)}"
     if a.axes or b.axes:
-        raise site.error("`@` takes undeclared values.", got, "name the axes and sum: sum(a[i, k] * b[k, j], k)")
+        raise site.error(
+            "`@` takes undeclared values.", got, "name the axes and sum: sum(a[i, k] * b[k, j], k)", ShapeError
+        )
     shape = shapes.product(a.shape, b.shape)
     if shape is None and not rules.strict and a.shape and b.shape:
         lead = shapes.broadcast(a.shape[:-2], b.shape[:-2])

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from ...errors import ShapeError
+from ...errors import FormulaError, ShapeError, did_you_mean, listed
+from ..functions import FUNCTIONS, LATER
 from ..shapes import Shape, room
 from ..tree import Brackets, Name, Node, Program, walk
 from .values import Items, Named, Part, Site, taken_in
@@ -118,3 +119,15 @@ class Scope:
             for target in line.targets:
                 if axis in (target.axes or ()):
                     yield len(self.program.lines), Name(target.name, span=target.span)
+
+    def no_function(self, name: str, site: Site) -> FormulaError:
+        if name in LATER:
+            return site.error(f"`{name}` is not yet part of the language.", name, "give its result as a value")
+        if self.is_value(name):
+            return site.error(f"`{name}` is a value, which cannot be called.", name, f"write {name} alone")
+        parts = [key for key in self.world.given if isinstance(self.world.value(key, site), Part)]
+        return site.error(
+            f"`{name}` is no function and no part.",
+            f"parts: {listed(parts)}",
+            did_you_mean(name, [*parts, *FUNCTIONS], "give it as a part"),
+        )

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import FormulaError, Place
+from ...errors import FormulaError, Place, ShapeError
 from ..shapes import Operand, Shape
 from ..tree import Node, Span
 
@@ -156,6 +156,7 @@ def seen(value: Named, site: Site) -> Named:
             "the order of the axes is not settled.",
             f"axes {names}, written in " + (" and ".join(map(describe_axes, value.candidates())) or "no one value"),
             f"name the result first: value[{names}] = {site.words}",
+            ShapeError,
         )
     return value
 
