@@ -17,6 +17,7 @@ from .meeting import Meeting, check_crossing, lay, meet, without_axes
 from .numeric import fold
 from .reader import arithmetic, as_float, numbers_only, tensor
 from .scope import Sources, Text, axis_names, value_names
+from .text import write
 from .tree import (
     PRODUCT,
     Brackets,
@@ -44,7 +45,7 @@ class Analysis:
     graph: Graph
     outputs: tuple[Value, ...]
     named: dict[str, Value]
-    summands: tuple[tuple[Node, Value], ...]
+    summands: dict[str, Value]
     inputs: tuple[str, ...]
 
 
@@ -61,7 +62,7 @@ def analyse(sources: Sources) -> Analysis:
     top = Scope(sources, sources.top, graph, named, "")
     outputs = tuple(top.shown(value) for value in top.program())
     lines = {name: value for name, value in top.lines.items() if "," not in name}
-    return Analysis(graph, outputs, {**named, **lines}, tuple(top.summands), sources.inputs)
+    return Analysis(graph, outputs, {**named, **lines}, top.summands, sources.inputs)
 
 
 @dataclass
@@ -74,7 +75,7 @@ class Scope:
     named: Mapping[str, Value]
     prefix: str
     lines: dict[str, Value] = field(default_factory=dict[str, Value])
-    summands: list[tuple[Node, Value]] = field(default_factory=list[tuple[Node, Value]])
+    summands: dict[str, Value] = field(default_factory=dict[str, Value])
     rules: Meeting = Meeting()
 
     def __post_init__(self) -> None:
@@ -132,11 +133,20 @@ class Scope:
         """The value, and its summands where it is a sum."""
         value = self.read(node)
         if isinstance(node, Chain) and node.rest[0][0] in ("+", "-"):
-            signed = [("+", node.first), *node.rest]
-            self.summands.extend((one if op == "+" else Negative(one, span=one.span), self.read(one)) for op, one in signed)
-        elif not isinstance(node, Name):
-            self.summands.append((node, value))
+            for sign, one in [("+", node.first), *node.rest]:
+                part = self.read(one)
+                self.summand(sign, one, part if sign == "+" else self.negative(part, self.at(one)))
+        else:
+            self.summand("+", node, value)
         return value
+
+    def summand(self, sign: str, node: Node, value: Value) -> None:
+        """Keeps a summand under its signed text; named values are known by their names."""
+        if isinstance(node, Name) and (node.id in self.lines or node.id in self.named):
+            return
+        product = isinstance(node, Chain) and node.rest[0][0] not in ("+", "-")
+        text = write(node) if sign == "+" else f"-{write(node)}" if product else write(Negative(node))
+        self.summands.setdefault(text, value)
 
     def line(self, line: Line) -> None:
         if len(line.targets) > 1:

@@ -38,6 +38,8 @@ class Signature:
         assumed: whether inputs are taken for floating tensors, and anything else goes to the module's `_otherwise`.
         numbers: whether the module has numbers, so that a capturing framework is sent to its `_traced`.
         traced: whether numbers are read from their buffers.
+        callables: parts that are no modules.
+        finish: a method of the module that makes the result out of the value and the terms.
     """
 
     inputs: tuple[str, ...]
@@ -45,6 +47,8 @@ class Signature:
     assumed: bool = True
     numbers: bool = False
     traced: bool = False
+    callables: frozenset[str] = frozenset()
+    finish: str = ""
 
 
 def function(
@@ -61,6 +65,8 @@ def function(
     if terms is not None:
         pairs = ", ".join(f"{key!r}: {word}" for key, word in zip(terms, words[count:], strict=True))
         returned = f"{returned}, {{{pairs}}}"
+    if signature.finish:
+        returned = f"_self.{signature.finish}({returned})"
     body.statements.append((f"return {returned}", roots[0].span))
     return body.compiled()
 
@@ -78,7 +84,7 @@ class Body:
     tested: dict[str, bool] = field(default_factory=dict[str, bool])
 
     def __post_init__(self) -> None:
-        self.writer = Writer(self.front, self.signature.traced)
+        self.writer = Writer(self.front, self.signature.traced, callables=self.signature.callables)
 
     # statements
 

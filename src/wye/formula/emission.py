@@ -34,6 +34,7 @@ class Writer:
     names: dict[int, str] = field(default_factory=dict[int, str])
     globals: dict[str, Any] = field(default_factory=dict[str, Any])
     like: list[str] = field(default_factory=list[str])
+    callables: frozenset[str] = frozenset()
 
     def kernel(self, name: str) -> str:
         self.globals[f"_{name}"] = self.front.kernels[name]
@@ -152,7 +153,8 @@ def _call(writer: Writer, value: Value) -> str:
     words = [writer.of(arg) for arg in value.args]
     count = len(words) - len(keywords)  # type: ignore[arg-type]
     named = [f"{key}={word}" for key, word in zip(keywords, words[count:], strict=True)]  # type: ignore[call-overload]
-    return f"_self._modules[{name!r}]({', '.join([*words[:count], *named])})"
+    home = "_callables" if name in writer.callables else "_modules"
+    return f"_self.{home}[{name!r}]({', '.join([*words[:count], *named])})"
 
 
 def _pair(writer: Writer, value: Value) -> str:
@@ -168,7 +170,7 @@ def _contract(writer: Writer, value: Value) -> str:
 
 
 def _number(writer: Writer, value: Value) -> str:
-    return f"_self.{'_buffers' if writer.traced else '_numbers'}[{value.facts[0]!r}]"
+    return f"_self._buffers[{value.facts[0]!r}]" if writer.traced else f"_self.{value.facts[0]}"
 
 
 def _spread(writer: Writer, value: Value) -> str:

@@ -8,26 +8,14 @@ from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
-from torch import Tensor
-
 from ..formula.analysis import analyse
 from ..formula.codegen import Signature, function
 from ..formula.formula import Formula
-from ..formula.graph import NUMBER, Kind
+from ..formula.graph import Kind
 from ..formula.scope import Sources, assemble
 from .failures import explained
 from .front import FRONT
-from .kernels import FLOATS, SMALL
-
-
-def kind_of(value: object) -> Kind | None:
-    """What is known of an input when it is given; None for what can only be called."""
-    if isinstance(value, Tensor):
-        dtype = "float" if value.dtype in FLOATS else "small" if value.dtype in SMALL else "int"
-        return Kind(dtype=dtype)
-    if isinstance(value, bool | int | float):
-        return NUMBER
-    return None if callable(value) else Kind(dtype="any", tensor=False)
+from .making import kind_of
 
 
 @dataclass(frozen=True)

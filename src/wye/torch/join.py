@@ -1,0 +1,351 @@
+"""`Join`: a formula over networks, tensors and numbers, as a module."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import MethodType
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ..errors import FormulaError, InputError, PartError, did_you_mean, listed
+from ..formula.formula import Formula
+from ..formula.graph import NUMBER, Kind
+from ..formula.schedule import Schedule
+from .failures import explained
+from .making import Made, Recipe, dtype_class
+from .parts import check_names, part_kind
+
+GENERATED = ("forward", "_traced", "_made")
+OPERATORS = ("+", "-", "*", "/", "max", "min", "mean", "concat")
+
+
+class Join(nn.Module):
+    """A module whose value is a formula over its parts and inputs.
+
+    The names that are not parts are its inputs, in the order in which the formula reads them; they are fixed here.
+    `join.formula = text` switches the formula: it is checked first, and the old one stays if the new one fails.
+    Numbers are set by assignment, `join.beta = 0.5`, and take effect at the next call, without a new compilation.
+
+    Args:
+        formula: a text, a `Formula`, or a callable that takes parts and inputs by name.
+        strict: whether undeclared data must fit as it is; False broadcasts as torch does.
+        **parts: modules, Parameters, tensors (buffers), numbers, named formulas, Schedules, and callables.
+
+    Raises:
+        FormulaError: the formula is not in the language.
+        PartError: a part is of no known kind, or its name is taken.
+
+    Shape:
+        Whatever the formula makes of its inputs; an empty batch is a batch.
+
+    Example:
+        >>> import torch, wye
+        >>> join = wye.Join("a(x) + gain * b(x)", a=torch.nn.Linear(4, 2), b=torch.nn.Linear(4, 2), gain=0.5)
+        >>> join(torch.zeros(3, 4)).shape
+        torch.Size([3, 2])
+        >>> join.formula = "a(x) * b(x)"
+        >>> join.inputs
+        ('x',)
+    """
+
+    _terms = False
+
+    def __init__(self, formula: str | Formula | Callable[..., Any], /, *, strict: bool = True, **parts: Any) -> None:
+        super().__init__()
+        check_names(parts, reserved(type(self)))
+        self._strict = strict
+        self._kinds: dict[str, str] = {}
+        self._formulas: dict[str, Formula] = {}
+        self._schedules: dict[str, Schedule] = {}
+        self._callables: dict[str, Callable[..., Any]] = {}
+        self._inputs: tuple[str, ...] | None = None
+        self._step = 0
+        for name, value in parts.items():
+            self._kinds[name] = part_kind(name, value)
+            self._set_part(name, value)
+        if self._schedules:
+            self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        self._source: Formula | Callable[..., Any] = Formula(formula) if isinstance(formula, str | Formula) else formula
+        self._install(self._make(self._source, self._formulas))
+
+    @classmethod
+    def of(cls, operator: str, *modules: Callable[..., Any]) -> Join:
+        """Modules on one input `x`, joined by the name of an operator: `+ - * / max min mean concat`.
+
+        Example:
+            >>> import torch, wye
+            >>> str(wye.Join.of("max", torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)).formula)
+            'max(a(x), b(x))'
+        """
+        if operator not in OPERATORS:
+            fix = did_you_mean(operator, OPERATORS, f"choose from {' '.join(OPERATORS)}")
+            raise FormulaError(f"`{operator}` is not an operator.", f"Join.of({operator!r}, ...)", operator, fix)
+        names = [letter for letter in "abcdefghijklmnopqrstuvwyz"][: len(modules)]
+        if not 2 <= len(modules) == len(names):
+            raise PartError("an operator joins 2 to 25 modules.", f"Join.of({operator!r}, ...)", f"{len(modules)} modules", "give two or more")
+        calls = [f"{name}(x)" for name in names]
+        text = f" {operator} ".join(calls)
+        if operator == "mean":
+            text = f"({' + '.join(calls)}) / {len(calls)}"
+        elif operator not in ("+", "-", "*", "/"):
+            text = f"{operator}({', '.join(calls)})"
+        return cls(text, **dict(zip(names, modules, strict=True)))
+
+    # the formula
+
+    @property
+    def formula(self) -> Formula | Callable[..., Any]:
+        """The formula, to be read and assigned."""
+        return self._source
+
+    @formula.setter
+    def formula(self, formula: str | Formula | Callable[..., Any]) -> None:
+        source = Formula(formula) if isinstance(formula, str | Formula) else formula
+        made = self._make(source, self._formulas)
+        self._source = source
+        self._install(made)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of its inputs, in order."""
+        return self._inputs or ()
+
+    @property
+    def code(self) -> str:
+        """The statements that a call runs, one for each value."""
+        return (self.__dict__["forward"].__doc__ or "") if self._made else inspect.getsource(cast(Any, self._source))
+
+    def _make(self, source: Formula | Callable[..., Any], formulas: Mapping[str, Formula]) -> Made | None:
+        if not isinstance(source, Formula):
+            return None
+        return Made(self._recipe(source, formulas), self._inputs)
+
+    def _recipe(self, source: Formula, formulas: Mapping[str, Formula]) -> Recipe:
+        by_kind = {kind: frozenset(n for n, k in self._kinds.items() if k == kind) for kind in ("module", "callable")}
+        values = {name: self._value_kind(name) for name, kind in self._kinds.items() if kind not in ("module", "callable", "formula")}
+        return Recipe(source, dict(formulas), by_kind["module"], by_kind["callable"], values, self._strict, self._terms)
+
+    def _value_kind(self, name: str) -> Kind:
+        if self._kinds[name] in ("number", "schedule"):
+            return NUMBER
+        tensor = getattr(self, name)
+        return Kind(data=False, dtype=dtype_class(tensor))
+
+    def _install(self, made: Made | None) -> None:
+        self._made = made
+        if made is None:
+            self._install_callable()
+            return
+        self._inputs = made.inputs
+        self.__dict__["forward"] = MethodType(made.forward, self)
+        if made.traced is not None:
+            self.__dict__["_traced"] = MethodType(made.traced, self)
+
+    def _install_callable(self) -> None:
+        """A callable in the place of a formula: parts and inputs reach it by name."""
+        names = list(inspect.signature(cast(Any, self._source)).parameters)
+        inputs = tuple(name for name in names if name not in self._kinds)
+        self._inputs = self._inputs or inputs
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            given = {**dict(zip(inputs, args, strict=False)), **kwargs}
+            held = {name: self._callables.get(name) or getattr(self, name) for name in names if name in self._kinds}
+            return cast(Any, self._source)(**held, **given)
+
+        parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in inputs]
+        forward.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        self.__dict__["forward"] = forward
+
+    def _otherwise(self, *inputs: Any) -> Any:
+        """A call whose inputs are not all tensors of floats."""
+        assert self._made is not None
+        return self._made.variant(inputs)(self, *inputs)
+
+    # parts
+
+    def _set_part(self, name: str, value: Any) -> None:
+        kind = self._kinds[name]
+        if kind == "formula":
+            self._formulas[name] = Formula(value)
+        elif kind == "schedule":
+            self._schedules[name] = value
+            self._set_number(name, value(self._step), persistent=False)
+        elif kind == "callable":
+            self._callables[name] = value
+        elif kind == "number":
+            self._set_number(name, value, persistent=True)
+        elif kind == "buffer":
+            self.register_buffer(name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def _set_number(self, name: str, value: float, persistent: bool, device: torch.device | None = None) -> None:
+        """A number, and its mirror in a buffer made afresh: what was captured reads it, and backward keeps the old one."""
+        old = self._buffers.get(name)
+        place = device or (old.device if old is not None else torch.device("cpu"))
+        dtype = torch.float32 if place.type == "mps" else torch.float64
+        self.__dict__[name] = value
+        self._buffers[name] = torch.tensor(float(value), dtype=dtype, device=place)
+        if not persistent:
+            self._non_persistent_buffers_set.add(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        kinds = self.__dict__.get("_kinds", {})
+        if name not in kinds:
+            super().__setattr__(name, value)
+            return
+        kind = part_kind(name, value)
+        before = kinds[name]
+        if kind == before == "formula":
+            formulas = {**self._formulas, name: Formula(value)}
+            made = self._make(self._source, formulas)
+            self._formulas[name] = Formula(value)
+            self._install(made)
+        elif kind == before and kind in ("number", "schedule", "callable"):
+            self._set_part(name, value)
+        elif kind == before or {kind, before} == {"parameter", "buffer"}:
+            super().__setattr__(name, value)
+        else:
+            raise PartError(
+                f"`{name}` is a {before}, not a {kind}.", f"{type(self).__name__}.{name} = ...", type(value).__name__, f"assign a {before}"
+            )
+
+    def advance(self) -> None:
+        """Counts one optimizer step; schedules move."""
+        self._step += 1
+        self._refresh()
+
+    def _refresh(self) -> None:
+        for name, schedule in self._schedules.items():
+            self._set_number(name, schedule(self._step), persistent=False)
+        if self._schedules:
+            self._buffers["step"] = torch.tensor(self._step, device=cast(Tensor, self._buffers["step"]).device)
+
+    # calls
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            if self._compiled_call_impl is not None:
+                return self._compiled_call_impl(*args, **kwargs)
+            return self._call_impl(*args, **kwargs)
+        except Exception as error:
+            told = self._told(error, args, kwargs)
+            if told is error:
+                raise
+            raise told from None
+
+    def _told(self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exception:
+        """The error in the words of the formula, where it is the formula's."""
+        if isinstance(error, TypeError):
+            wrong = self._wrong_inputs(args, kwargs)
+            if wrong is not None:
+                return wrong
+        if self._made is None:
+            return error
+        for function in self._made.codes():
+            told = explained(error, function.__code__, self._made.text, self._made.calls)
+            if told is not error:
+                return told
+        return error
+
+    def _wrong_inputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> InputError | None:
+        known = self.inputs
+        positional = known[: len(args)]
+        required = self._made.reads if self._made else known
+        place = f"{type(self).__name__}({', '.join(known)})"
+        doubled = [name for name in positional if name in kwargs]
+        unknown = [name for name in kwargs if name not in known]
+        missing = [name for name in required if name not in positional and name not in kwargs]
+        if len(args) > len(known):
+            return InputError("too many inputs are given.", place, f"{len(args)} inputs", f"give {listed(known)}")
+        if doubled:
+            return InputError(f"the input `{doubled[0]}` is given twice.", place, f"by position and by name: {doubled[0]}", "give it once")
+        if unknown:
+            fix = did_you_mean(unknown[0], known, f"give {listed(known)}")
+            return InputError(f"there is no input `{unknown[0]}`.", place, listed(kwargs), fix)
+        if missing:
+            given = [*positional, *kwargs]
+            return InputError(f"the input `{missing[0]}` is missing.", place, f"given: {listed(given)}", f"give {missing[0]}=...")
+        return None
+
+    def _refuse_missing(self) -> None:
+        raise TypeError("an input is missing")
+
+    # what torch asks of a module
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Join:
+        super()._apply(fn, recurse)
+        for name, kind in self._kinds.items():
+            mirror = self._buffers.get(name)
+            if kind in ("number", "schedule") and mirror is not None:
+                self._set_number(name, self.__dict__[name], kind == "number", mirror.device)
+        return self
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        if self._schedules:
+            self._step = int(cast(Tensor, self._buffers["step"]))
+            self._refresh()
+        for name, kind in self._kinds.items():
+            mirror = self._buffers.get(name)
+            if kind == "number" and mirror is not None:
+                self._set_number(name, type(self.__dict__[name])(mirror.item()), True, mirror.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in GENERATED}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._install(self._make(self._source, self._formulas))
+
+    def _replicate_for_data_parallel(self) -> Join:
+        replica = super()._replicate_for_data_parallel()
+        replica._install(self._made)  # type: ignore[operator]
+        return replica  # type: ignore[return-value]
+
+    def extra_repr(self) -> str:
+        words = [repr(self._source.text) if isinstance(self._source, Formula) else repr(self._source)]
+        for name, kind in self._kinds.items():
+            if kind in ("formula", "schedule", "number"):
+                value = {"formula": self._formulas, "schedule": self._schedules}.get(kind, self.__dict__)[name]
+                words.append(f"{name}={value.text!r}" if isinstance(value, Formula) else f"{name}={value!r}")
+        return ", ".join(words)
+
+
+def reserved(cls: type[Join]) -> frozenset[str]:
+    """The attributes of modules, which no part may hide."""
+    return frozenset({*dir(cls), *dir(nn.Module()), "step", "strict", "training"})
+
+
+class Frozen(nn.Module):
+    """A module whose weights no gradient reaches, while gradients pass through to its inputs."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        weights = {name: weight.detach() for name, weight in self.module.named_parameters()}
+        return functional_call(self.module, weights, args, kwargs)
+
+
+def frozen(module: nn.Module) -> Frozen:
+    """The module with its weights held still: gradients pass through it, none to its weights.
+
+    The weights stay its own and are saved with it; the same module elsewhere still trains.
+
+    Example:
+        >>> import torch, wye
+        >>> target = torch.nn.Linear(2, 2)
+        >>> join = wye.Join("mse(a(x), stop(b(x)))", a=torch.nn.Linear(2, 2), b=wye.frozen(target))
+        >>> join(torch.ones(1, 2)).backward()
+        >>> target.weight.grad is None
+        True
+    """
+    if not isinstance(module, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise PartError("only a module can be frozen.", "frozen(...)", type(module).__name__, "write stop(x) for a value")
+    return Frozen(module)

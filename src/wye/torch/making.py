@@ -1,0 +1,139 @@
+"""From a formula and its parts to functions that run: made once, checked before anything is replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FunctionType
+from typing import Any
+
+from torch import Tensor
+
+from ..errors import InputError, listed
+from ..formula.analysis import Analysis, analyse
+from ..formula.codegen import Signature, function
+from ..formula.formula import Formula
+from ..formula.graph import NUMBER, Kind, Value
+from ..formula.scope import Sources, Text, assemble
+from .front import FRONT
+from .kernels import FLOATS, SMALL
+
+
+def kind_of(value: object) -> Kind | None:
+    """What is known of an input when it is given; None for what can only be called."""
+    if isinstance(value, Tensor):
+        return Kind(dtype=dtype_class(value))
+    if isinstance(value, bool | int | float):
+        return NUMBER
+    return None if callable(value) else Kind(dtype="any", tensor=False)
+
+
+def dtype_class(tensor: Tensor) -> str:
+    return "float" if tensor.dtype in FLOATS else "small" if tensor.dtype in SMALL else "int"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides what code a formula becomes.
+
+    Args:
+        formula: the formula.
+        formulas: named formulas.
+        modules: names of parts that are called and are modules.
+        callables: names of parts that are called and are not.
+        kinds: what is known of parts that are values.
+        strict: see `Join`.
+        terms: whether the value is returned with its terms, through the module's `_finish`.
+    """
+
+    formula: Formula
+    formulas: Mapping[str, Formula] = field(default_factory=dict[str, Formula])
+    modules: frozenset[str] = frozenset()
+    callables: frozenset[str] = frozenset()
+    kinds: Mapping[str, Kind] = field(default_factory=dict[str, Kind])
+    strict: bool = True
+    terms: bool = False
+
+    def analysis(self, kinds: Mapping[str, Kind], *, dice: bool = False, closed: bool = False) -> Analysis:
+        named = {name: (formula.text, formula.program) for name, formula in self.formulas.items()}
+        whole, top, placed = assemble(self.formula.text, self.formula.program, named)
+        return analyse(self.sources(whole, top, placed, kinds, dice, closed))
+
+    def sources(
+        self, whole: str, top: Text, placed: Mapping[str, Text], kinds: Mapping[str, Kind], dice: bool, closed: bool
+    ) -> Sources:
+        return Sources(
+            top,
+            whole,
+            modules=self.modules | self.callables,
+            kinds=self.kinds,
+            formulas=placed,
+            input_kinds=kinds,
+            strict=self.strict,
+            dice=dice,
+            closed=closed,
+        )
+
+
+class Made:
+    """The functions of one formula: for tensors of floats, for other kinds of inputs, and for capturing.
+
+    Args:
+        recipe: what to make.
+        inputs: the inputs in order; None: those the formula reads.
+    """
+
+    def __init__(self, recipe: Recipe, inputs: Sequence[str] | None = None) -> None:
+        self.recipe = recipe
+        analysis = recipe.analysis({})
+        self.text = analysis.graph.text
+        self.reads = analysis.inputs
+        self.inputs = self.reads if inputs is None else tuple(inputs)
+        unknown = [name for name in self.reads if name not in self.inputs]
+        if unknown:
+            raise InputError(
+                f"the formula reads `{unknown[0]}`, which is no input.",
+                str(recipe.formula),
+                f"inputs {listed(self.inputs)}",
+                "read those alone: inputs are fixed when the module is built",
+            )
+        self.numbers = any(value.op == "number" for value in analysis.graph.values())
+        self.calls = frozenset(value.span for value in analysis.graph.values() if value.op == "call")
+        self.forward = self._function(analysis, Signature(self.inputs, numbers=self.numbers))
+        self.traced = self._function(recipe.analysis({}), Signature(self.inputs, traced=True)) if self.numbers else None
+        self.variants: dict[tuple[Kind | None, ...], FunctionType] = {}
+
+    def _function(self, analysis: Analysis, signature: Signature) -> FunctionType:
+        recipe = self.recipe
+        terms = terms_of(analysis) if recipe.terms else None
+        complete = Signature(
+            signature.inputs,
+            frozenset(self.inputs) - frozenset(self.reads),
+            signature.assumed,
+            signature.numbers,
+            signature.traced,
+            recipe.callables,
+            "_finish" if recipe.terms else "",
+        )
+        return function(analysis, FRONT, complete, terms)
+
+    def variant(self, values: Sequence[Any]) -> FunctionType:
+        """The function for inputs that are not all tensors of floats."""
+        kinds = tuple(map(kind_of, values))
+        if kinds not in self.variants:
+            given = {name: kind or Kind(dtype="any", tensor=False) for name, kind in zip(self.inputs, kinds, strict=True)}
+            analysis = self.recipe.analysis(given)
+            self.variants[kinds] = self._function(analysis, Signature(self.inputs, assumed=False))
+        return self.variants[kinds]
+
+    def codes(self) -> list[FunctionType]:
+        return [self.forward, *self.variants.values(), *([self.traced] if self.traced else [])]
+
+
+def terms_of(analysis: Analysis) -> dict[str, Value]:
+    """Named values that may be without axes, and the unnamed summands of the top line."""
+    reached = {**analysis.named, **analysis.summands}
+    return {name: value for name, value in reached.items() if value.kind.scalar or (value.kind.axes is None)}
+
+
+Callables = Mapping[str, Callable[..., Any]]
