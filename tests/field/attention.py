@@ -188,19 +188,19 @@ def slot_attention(slot: Tensor, x: Tensor, eps: float) -> Tensor:
 @shown(
     "outer-product mean of an alignment: Jumper et al. 2021 (AlphaFold), masked",
     """
-    a = sum(msa[s, i, c] * left[c, p], c)
-    b = sum(msa[s, i, c] * right[c, q], c)
-    outer[i, j, p, q] = sum(seen[s, i] * a[s, i, p] * seen[s, j] * b[s, j, q], s)
+    a[s, i, p] = sum(msa[s, i, c] * left[c, p], c)
+    b[s, j, q] = sum(msa[s, j, c] * right[c, q], c)
+    outer[i, j, p, q] = sum(seen[s, i] * a * seen[s, j] * b, s)
     counts[i, j] = sum(seen[s, i] * seen[s, j], s)
     outer / (counts + eps)
     """,
-    msa=learned(4, 5, 3), left=learned(3, 2), right=learned(3, 6), seen=mask(4, 5), eps=1e-3,
+    msa=learned(4, 5, 3), left=learned(3, 2), right=learned(3, 6), eps=1e-3,
+    seen=lambda generator: mask(4, 5)(generator).double(),
 )
 def outer_product_mean(msa: Tensor, left: Tensor, right: Tensor, seen: Tensor, eps: float) -> Tensor:
-    used = seen.double()
-    a, b = msa @ left * used.unsqueeze(-1), msa @ right * used.unsqueeze(-1)
+    a, b = msa @ left * seen.unsqueeze(-1), msa @ right * seen.unsqueeze(-1)
     outer = torch.einsum("sip,sjq->ijpq", a, b)
-    return outer / (used.T @ used + eps)[:, :, None, None]
+    return outer / (seen.T @ seen + eps)[:, :, None, None]
 
 
 @shown(
@@ -240,7 +240,10 @@ def pointer_loss(v: Tensor, decoder: Tensor, encoder: Tensor, keep: Tensor, goal
 
 @shown(
     "monotone alignment encouraged by a diagonal: Tachibana et al. 2018 (guided attention)",
-    "mean(align[b, n, t] * (1 - exp(-(n / size(n) - t / size(t)) ** 2 / (2 * g ** 2))))",
+    """
+    gap[n, t] = cast(n, "float64") / size(n) - cast(t, "float64") / size(t)
+    mean(align[b, n, t] * (1 - exp(-gap ** 2 / (2 * g ** 2))))
+    """,
     align=learned(2, 5, 6), g=0.2,
 )
 def guided_attention(align: Tensor, g: float) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.field.entry import classes, learned, mask, normal, shown
+from tests.field.entry import classes, learned, mask, normal, number, shown
 
 
 @shown(
@@ -240,7 +240,7 @@ def sentence_embedding(token: Tensor, keep: Tensor) -> Tensor:
 @shown(
     "a spatial transformer's soft peak: Levine et al. 2016 (spatial softmax)",
     """
-    p = softmax(x[b, c, h, w], h, w)
+    p = exp(x[b, c, h, w] - logsumexp(x[b, c, h, w], h, w))
     row[b, c] = sum(p * h, h, w) / (size(h) - 1)
     column[b, c] = sum(p * w, h, w) / (size(w) - 1)
     row, column
@@ -251,3 +251,29 @@ def spatial_softmax(x: Tensor) -> tuple[Tensor, Tensor]:
     p = x.flatten(2).softmax(-1).view_as(x)
     rows, columns = torch.linspace(0, 1, 4, dtype=x.dtype), torch.linspace(0, 1, 5, dtype=x.dtype)
     return (p.sum(3) * rows).sum(2), (p.sum(2) * columns).sum(2)
+
+
+@shown(
+    "a learned mix of a network's layers: Peters et al. 2018 (ELMo)",
+    """
+    layer = stack(low, middle, high, axis=0)[l, b, t, d]
+    out[b, t, d] = scale * sum(softmax(mix[l], l) * layer, l)
+    out
+    """,
+    low=learned(2, 4, 5), middle=learned(2, 4, 5), high=learned(2, 4, 5), mix=learned(3), scale=number(0.8),
+)
+def layer_mix(low: Tensor, middle: Tensor, high: Tensor, mix: Tensor, scale: Tensor) -> Tensor:
+    share = F.softmax(mix, 0)
+    return scale * (share[0] * low + share[1] * middle + share[2] * high)
+
+
+@shown(
+    "a classifier on a recurrent network's last state: the usual many-to-one head",
+    """
+    logits[b, k] = sum(last(state)[b, d] * weight[k, d], d) + bias[k]
+    -mean(log_softmax(logits, k)[b, y[b]])
+    """,
+    state=learned(4, 6, 5), weight=learned(3, 5), bias=learned(3), y=classes(3, 4),
+)
+def last_state(state: Tensor, weight: Tensor, bias: Tensor, y: Tensor) -> Tensor:
+    return F.cross_entropy(F.linear(state[:, -1], weight, bias), y)

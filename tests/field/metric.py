@@ -48,7 +48,7 @@ def batch_hard_triplet(x: Tensor, label: Tensor, margin: float) -> Tensor:
     gap[i, j] = distance(x[i, d], x[j, d], d)
     same[i, j] = label[i] == label[j]
     loss[i, p, n] = gap[i, p] - gap[i, n] + margin
-    counts = same[i, p] and i != p and not same[i, n] and loss > 0
+    counts[i, p, n] = same[i, p] and i != p and not same[i, n] and loss > 0
     mean(loss, i, p, n, where=counts)
     """,
     x=learned(6, 3),

@@ -57,7 +57,7 @@ def actor_critic(policy: Tensor, goal: Tensor, value: Tensor, action: Tensor, be
     "double Q-learning with a Huber error: van Hasselt, Guez and Silver 2016, the soft choice of actions",
     """
     share = stop(softmax(ahead[b, a] / heat, a))
-    goal = reward[b] + gamma * (1 - done[b]) * sum(share * stop(target[b, a]), a)
+    goal = reward[b] + gamma * sum(share * stop(target[b, a]), a) * (1 - done[b])
     gap = abs(q[b, action[b]] - goal)
     mean(where(gap < 1, gap ** 2 / 2, gap - 0.5), b)
     """,
@@ -69,14 +69,14 @@ def soft_double_q(
 ) -> Tensor:
     with torch.no_grad():
         future = (F.softmax(ahead / heat, 1) * target).sum(1)
-        goal = reward + gamma * (1 - done) * future
+        goal = reward + gamma * future * (1 - done)
     return F.smooth_l1_loss(q.gather(1, action[:, None]).squeeze(1), goal)
 
 
 @shown(
     "Q-learning with the greatest next value: Mnih et al. 2015 (DQN)",
     """
-    goal = reward[b] + gamma * (1 - done[b]) * max(target[b, a], a)
+    goal = reward[b] + gamma * max(target[b, a], a) * (1 - done[b])
     mean((q[b, action[b]] - stop(goal)) ** 2, b)
     """,
     reward=normal(6), done=classes(2, 6), target=normal(6, 4), q=learned(6, 4), action=classes(4, 6), gamma=0.99,
@@ -99,7 +99,7 @@ def conservative_q(q: Tensor, action: Tensor, alpha: float) -> Tensor:
     "expectile regression of values: Kostrikov, Nair and Levine 2022 (IQL)",
     """
     gap = stop(q[b]) - value[b]
-    mean(where(gap > 0, tau, 1 - tau) * gap ** 2, b)
+    mean(where(gap > 0, tau * gap ** 2, (1 - tau) * gap ** 2), b)
     """,
     q=normal(7), value=learned(7), tau=0.7,
 )
