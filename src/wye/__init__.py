@@ -20,7 +20,7 @@ _HOME = {
     ),
     **dict.fromkeys(("Join", "frozen"), "torch.join"),
     "Objective": "torch.objective",
-    "Schedule": "torch.schedule",
+    "Schedule": "formula.schedule",
     **dict.fromkeys(("Chain", "When", "Repeat", "While", "Takes"), "torch.flow"),
     "watch": "watch",
 }
