@@ -45,9 +45,11 @@ def evaluate(formula: str | Formula, /, *, strict: bool = True, **values: Any) -
         from .torch.evaluate import evaluate as on_torch
 
         return on_torch(checked, values, strict)
-    from .formula.arrays import evaluate as on_arrays
+    from .formula.reference import evaluate as on_arrays
 
-    return on_arrays(checked, values, strict)
+    read = {*checked.names, *checked.calls, *checked.axes}
+    given = {name: value for name, value in values.items() if name in read}
+    return on_arrays(checked.program, given, checked.text, strict=strict)
 
 
 def _flat(values: Any) -> list[Any]:
