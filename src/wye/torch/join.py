@@ -7,23 +7,20 @@ from collections.abc import Callable, Mapping
 from types import MethodType
 from typing import Any, cast
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.func import functional_call
 
 from ..errors import FormulaError, InputError, PartError, did_you_mean, listed
 from ..formula.formula import Formula
-from ..formula.graph import NUMBER, Kind
-from ..formula.schedule import Schedule
 from .failures import explained
-from .making import Made, Recipe, dtype_class
-from .parts import check_names, part_kind
+from .making import Made, Recipe
+from .parts import Parts
 
 GENERATED = ("forward", "_traced", "_made")
 OPERATORS = ("+", "-", "*", "/", "max", "min", "mean", "concat")
 
 
-class Join(nn.Module):
+class Join(Parts):
     """A module whose value is a formula over its parts and inputs.
 
     The names that are not parts are its inputs, in the order in which the formula reads them; they are fixed here.
@@ -56,19 +53,9 @@ class Join(nn.Module):
 
     def __init__(self, formula: str | Formula | Callable[..., Any], /, *, strict: bool = True, **parts: Any) -> None:
         super().__init__()
-        check_names(parts, reserved(type(self)))
         self._strict = strict
-        self._kinds: dict[str, str] = {}
-        self._formulas: dict[str, Formula] = {}
-        self._schedules: dict[str, Schedule] = {}
-        self._callables: dict[str, Callable[..., Any]] = {}
         self._inputs: tuple[str, ...] | None = None
-        self._step = 0
-        for name, value in parts.items():
-            self._kinds[name] = part_kind(name, value)
-            self._set_part(name, value)
-        if self._schedules:
-            self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        self._hold(parts)
         self._source: Formula | Callable[..., Any] = Formula(formula) if isinstance(formula, str | Formula) else formula
         self._install(self._make(self._source, self._formulas))
 
@@ -125,15 +112,7 @@ class Join(nn.Module):
         return Made(self._recipe(source, formulas), self._inputs)
 
     def _recipe(self, source: Formula, formulas: Mapping[str, Formula]) -> Recipe:
-        by_kind = {kind: frozenset(n for n, k in self._kinds.items() if k == kind) for kind in ("module", "callable")}
-        values = {name: self._value_kind(name) for name, kind in self._kinds.items() if kind not in ("module", "callable", "formula")}
-        return Recipe(source, dict(formulas), by_kind["module"], by_kind["callable"], values, self._strict, self._terms)
-
-    def _value_kind(self, name: str) -> Kind:
-        if self._kinds[name] in ("number", "schedule"):
-            return NUMBER
-        tensor = getattr(self, name)
-        return Kind(data=False, dtype=dtype_class(tensor))
+        return Recipe(source, dict(formulas), *self._names(), self._value_kinds(), self._strict, self._terms)
 
     def _install(self, made: Made | None) -> None:
         self._made = made
@@ -165,65 +144,10 @@ class Join(nn.Module):
         assert self._made is not None
         return self._made.variant(inputs)(self, *inputs)
 
-    # parts
-
-    def _set_part(self, name: str, value: Any) -> None:
-        kind = self._kinds[name]
-        if kind == "formula":
-            self._formulas[name] = Formula(value)
-        elif kind == "schedule":
-            self._schedules[name] = value
-            self._set_number(name, value(self._step), persistent=False)
-        elif kind == "callable":
-            self._callables[name] = value
-        elif kind == "number":
-            self._set_number(name, value, persistent=True)
-        elif kind == "buffer":
-            self.register_buffer(name, value)
-        else:
-            super().__setattr__(name, value)
-
-    def _set_number(self, name: str, value: float, persistent: bool, device: torch.device | None = None) -> None:
-        """A number, and its mirror in a buffer made afresh: what was captured reads it, and backward keeps the old one."""
-        old = self._buffers.get(name)
-        place = device or (old.device if old is not None else torch.device("cpu"))
-        dtype = torch.float32 if place.type == "mps" else torch.float64
-        self.__dict__[name] = value
-        self._buffers[name] = torch.tensor(float(value), dtype=dtype, device=place)
-        if not persistent:
-            self._non_persistent_buffers_set.add(name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        kinds = self.__dict__.get("_kinds", {})
-        if name not in kinds:
-            super().__setattr__(name, value)
-            return
-        kind = part_kind(name, value)
-        before = kinds[name]
-        if kind == before == "formula":
-            formulas = {**self._formulas, name: Formula(value)}
-            made = self._make(self._source, formulas)
-            self._formulas[name] = Formula(value)
-            self._install(made)
-        elif kind == before and kind in ("number", "schedule", "callable"):
-            self._set_part(name, value)
-        elif kind == before or {kind, before} == {"parameter", "buffer"}:
-            super().__setattr__(name, value)
-        else:
-            raise PartError(
-                f"`{name}` is a {before}, not a {kind}.", f"{type(self).__name__}.{name} = ...", type(value).__name__, f"assign a {before}"
-            )
-
-    def advance(self) -> None:
-        """Counts one optimizer step; schedules move."""
-        self._step += 1
-        self._refresh()
-
-    def _refresh(self) -> None:
-        for name, schedule in self._schedules.items():
-            self._set_number(name, schedule(self._step), persistent=False)
-        if self._schedules:
-            self._buffers["step"] = torch.tensor(self._step, device=cast(Tensor, self._buffers["step"]).device)
+    def _replace_formula(self, name: str, formula: Formula) -> None:
+        made = self._make(self._source, {**self._formulas, name: formula})
+        self._formulas[name] = formula
+        self._install(made)
 
     # calls
 
@@ -277,24 +201,6 @@ class Join(nn.Module):
 
     # what torch asks of a module
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Join:
-        super()._apply(fn, recurse)
-        for name, kind in self._kinds.items():
-            mirror = self._buffers.get(name)
-            if kind in ("number", "schedule") and mirror is not None:
-                self._set_number(name, self.__dict__[name], kind == "number", mirror.device)
-        return self
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        if self._schedules:
-            self._step = int(cast(Tensor, self._buffers["step"]))
-            self._refresh()
-        for name, kind in self._kinds.items():
-            mirror = self._buffers.get(name)
-            if kind == "number" and mirror is not None:
-                self._set_number(name, type(self.__dict__[name])(mirror.item()), True, mirror.device)
-
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in GENERATED}
 
@@ -309,16 +215,7 @@ class Join(nn.Module):
 
     def extra_repr(self) -> str:
         words = [repr(self._source.text) if isinstance(self._source, Formula) else repr(self._source)]
-        for name, kind in self._kinds.items():
-            if kind in ("formula", "schedule", "number"):
-                value = {"formula": self._formulas, "schedule": self._schedules}.get(kind, self.__dict__)[name]
-                words.append(f"{name}={value.text!r}" if isinstance(value, Formula) else f"{name}={value!r}")
-        return ", ".join(words)
-
-
-def reserved(cls: type[Join]) -> frozenset[str]:
-    """The attributes of modules, which no part may hide."""
-    return frozenset({*dir(cls), *dir(nn.Module()), "step", "strict", "training"})
+        return ", ".join([*words, *self._settings()])
 
 
 class Frozen(nn.Module):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Self, cast
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import PartError
 from ..formula.formula import Formula
 from ..formula.functions import FUNCTIONS
+from ..formula.graph import NUMBER, Kind
 from ..formula.schedule import Schedule
+from .making import dtype_class
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 
@@ -52,3 +55,123 @@ def check_names(parts: Mapping[str, Any], reserved: frozenset[str]) -> None:
             raise PartError(f"`{name}` is no name.", f"{name}=...", repr(name), "use ASCII letters, digits and _, a letter first")
         if name in FUNCTIONS and FUNCTIONS[name].kind == "random":
             raise PartError(f"the name `{name}` belongs to a die.", f"{name}=...", name, f"call the part `{name}_part`")
+
+
+class Parts(nn.Module):
+    """A module that holds parts by name: numbers with their mirrors, schedules with their step, and the rest."""
+
+    def _hold(self, parts: Mapping[str, Any]) -> None:
+        check_names(parts, reserved(type(self)))
+        self._kinds: dict[str, str] = {}
+        self._formulas: dict[str, Formula] = {}
+        self._schedules: dict[str, Schedule] = {}
+        self._callables: dict[str, Callable[..., Any]] = {}
+        self._step = 0
+        for name, value in parts.items():
+            self._kinds[name] = part_kind(name, value)
+            self._set_part(name, value)
+        if self._schedules:
+            self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+
+    def _names(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The names of parts that are called: modules, and callables that are none."""
+        by_kind = [frozenset(n for n, k in self._kinds.items() if k == kind) for kind in ("module", "callable")]
+        return by_kind[0], by_kind[1]
+
+    def _value_kinds(self) -> dict[str, Kind]:
+        """What is known of the parts that are values."""
+        return {
+            name: NUMBER if kind in ("number", "schedule") else Kind(data=False, dtype=dtype_class(getattr(self, name)))
+            for name, kind in self._kinds.items()
+            if kind not in ("module", "callable", "formula")
+        }
+
+    def _settings(self) -> list[str]:
+        """Formulas, schedules and numbers, as they were typed."""
+        words: list[str] = []
+        for name, kind in self._kinds.items():
+            if kind in ("formula", "schedule", "number"):
+                value = {"formula": self._formulas, "schedule": self._schedules}.get(kind, self.__dict__)[name]
+                words.append(f"{name}={value.text!r}" if isinstance(value, Formula) else f"{name}={value!r}")
+        return words
+
+    def _replace_formula(self, name: str, formula: Formula) -> None:
+        self._formulas[name] = formula
+
+    def _set_part(self, name: str, value: Any) -> None:
+        kind = self._kinds[name]
+        if kind == "formula":
+            self._formulas[name] = Formula(value)
+        elif kind == "schedule":
+            self._schedules[name] = value
+            self._set_number(name, value(self._step), persistent=False)
+        elif kind == "callable":
+            self._callables[name] = value
+        elif kind == "number":
+            self._set_number(name, value, persistent=True)
+        elif kind == "buffer":
+            self.register_buffer(name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def _set_number(self, name: str, value: float, persistent: bool, device: torch.device | None = None) -> None:
+        """A number, and its mirror in a buffer made afresh: what was captured reads it, and backward keeps the old one."""
+        old = self._buffers.get(name)
+        place = device or (old.device if old is not None else torch.device("cpu"))
+        dtype = torch.float32 if place.type == "mps" else torch.float64
+        self.__dict__[name] = value
+        self._buffers[name] = torch.tensor(float(value), dtype=dtype, device=place)
+        if not persistent:
+            self._non_persistent_buffers_set.add(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        kinds = self.__dict__.get("_kinds", {})
+        if name not in kinds:
+            super().__setattr__(name, value)
+            return
+        kind = part_kind(name, value)
+        before = kinds[name]
+        if kind == before == "formula":
+            self._replace_formula(name, Formula(value))
+        elif kind == before and kind in ("number", "schedule", "callable"):
+            self._set_part(name, value)
+        elif kind == before or {kind, before} == {"parameter", "buffer"}:
+            super().__setattr__(name, value)
+        else:
+            raise PartError(
+                f"`{name}` is a {before}, not a {kind}.", f"{type(self).__name__}.{name} = ...", type(value).__name__, f"assign a {before}"
+            )
+
+    def advance(self) -> None:
+        """Counts one optimizer step; schedules move."""
+        self._step += 1
+        self._refresh()
+
+    def _refresh(self) -> None:
+        for name, schedule in self._schedules.items():
+            self._set_number(name, schedule(self._step), persistent=False)
+        if self._schedules:
+            self._buffers["step"] = torch.tensor(self._step, device=cast(Tensor, self._buffers["step"]).device)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        for name, kind in self._kinds.items():
+            mirror = self._buffers.get(name)
+            if kind in ("number", "schedule") and mirror is not None:
+                self._set_number(name, self.__dict__[name], kind == "number", mirror.device)
+        return self
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        if self._schedules:
+            self._step = int(cast(Tensor, self._buffers["step"]))
+            self._refresh()
+        for name, kind in self._kinds.items():
+            mirror = self._buffers.get(name)
+            if kind == "number" and mirror is not None:
+                self._set_number(name, type(self.__dict__[name])(mirror.item()), True, mirror.device)
+
+
+def reserved(cls: type[nn.Module]) -> frozenset[str]:
+    """The attributes of modules, which no part may hide."""
+    return frozenset({*dir(cls), *dir(nn.Module()), "step", "strict", "training"})
