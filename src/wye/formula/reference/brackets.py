@@ -16,17 +16,20 @@ from .values import REST, Array, Items, Named, Order, Site, Term, derived, descr
 FREE = "b k i j t h w d c n m p q r s u v y z".split()
 
 Register = Callable[[str, int, Node], None]
+Read = Callable[[Node], Named]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What stands at one place between the brackets: a name of an axis, `...`, or a value that picks."""
+    """What stands at one place between the brackets: a name of an axis, `...`, or a value that picks, read last."""
 
-    label: str | Named
+    label: str | Named | None
     node: Node
 
 
-def bracketed(base: Term, entries: Sequence[Entry], span: Span, rules: Rules, register: Register) -> Named:
+def bracketed(
+    base: Term, entries: Sequence[Entry], span: Span, rules: Rules, register: Register, read: Read | None = None
+) -> Named:
     """The value with its axes named anew, and with what was picked taken out.
 
     Args:
@@ -35,15 +38,20 @@ def bracketed(base: Term, entries: Sequence[Entry], span: Span, rules: Rules, re
         span: the whole piece of text.
         rules: what holds where it stands.
         register: called with each name, its size and its place; refuses a second size.
+        read: gives the values that pick, which may ask for the sizes of the names beside them.
     """
     site = Site(rules.text, span)
-    labels, names = _labels(base, entries, site)
+    labels, _ = _labels(base, entries, site)
     _check_exchange(base, labels, site)
+    for entry, size in zip(labels, base.value.shape, strict=True):
+        if isinstance(entry.label, str) and entry.label != REST:
+            register(entry.label, size, entry.node)
+    if read is not None:
+        entries = [entry if entry.label else Entry(read(entry.node), entry.node) for entry in entries]
+    labels, names = _labels(base, entries, site)
     for entry, size in zip(labels, base.value.shape, strict=True):
         if isinstance(entry.label, Named):
             _check_pick(entry, size, site)
-        elif entry.label != REST:
-            register(entry.label, size, entry.node)
     axes = _result_axes(names)
     array = base.value.array
     picks = [entry.label for entry in names if isinstance(entry.label, Named)]
@@ -143,7 +151,7 @@ def _check_exchange(base: Term, labels: Sequence[Entry], site: Site) -> None:
         )
 
 
-def _turns(old: Sequence[str], new: Sequence[str | Named]) -> bool:
+def _turns(old: Sequence[str], new: Sequence[str | Named | None]) -> bool:
     """Whether some of the old names have taken each other's places."""
     moves = {place: old.index(name) for place, name in enumerate(new) if isinstance(name, str) and name in old}
     moves = {place: source for place, source in moves.items() if place != source and old[place] != REST}
@@ -155,7 +163,7 @@ def _turns(old: Sequence[str], new: Sequence[str | Named]) -> bool:
     return False
 
 
-def _word(label: str | Named) -> str:
+def _word(label: str | Named | None) -> str:
     return label if isinstance(label, str) else "a pick"
 
 
@@ -197,7 +205,7 @@ def _result_axes(entries: Sequence[Entry]) -> Order:
     for entry in entries:
         if isinstance(entry.label, Named):
             found += [name for name in entry.label.axes or () if name not in names and name not in found]
-        elif names.count(entry.label) == 1:
+        elif isinstance(entry.label, str) and names.count(entry.label) == 1:
             found.append(entry.label)
     return (*found, *(name for name in dict.fromkeys(names) if names.count(name) > 1))
 

@@ -10,7 +10,7 @@ from ...errors import ShapeError, did_you_mean
 from . import functions as numpy_functions
 from .functions import ALONG, ELEMENTWISE, PAIR, REDUCTIONS, calculated, cast_to, selected, truth
 from .given import Given, numbered_axis
-from .meeting import spread, together
+from .meeting import check_crossing, spread, together
 from .structure import structured
 from .values import Array, Named, Order, Term, derived, describe, floating
 
@@ -43,8 +43,9 @@ def _elementwise(given: Given) -> Named:
 def _where(given: Given) -> Named:
     condition, x, y = given.terms
     span = given.site.span
-    values = together([x, y], given.rules, span)
-    like = together([condition, Term(values, x.node)], given.rules, span, stretch=True)
+    check_crossing(given.terms, given.rules, span)
+    values = together([x, y], given.rules, span, crossing=False)
+    like = together([condition, Term(values, x.node)], given.rules, span, stretch=True, crossing=False)
     chosen = selected(spread(x.value, like), spread(y.value, like))
     return _joined(np.where(truth(spread(condition.value, like)), *chosen), like, given.terms)
 
@@ -94,7 +95,7 @@ def _reduction(given: Given) -> Named:
         raise given.site.error(
             f"`{name}` of no entries has no value.",
             f"{given.words(0)} {describe(given.first)}" + (", all left out by `where`" if rows[0].shape[-1] else ""),
-            f"keep at least one entry, or write where(any(...), {name}(...), 0) around values that are never empty",
+            "let `where` keep an entry in each row" if rows[0].shape[-1] else "give at least one entry",
         )
     out = numpy_functions.weighted_mean(*rows) if name == "weighted_mean" else REDUCTIONS[name](rows[0], keep)
     operands = [*(term.value for term in terms), *(term.value for term in given.extra.values())]

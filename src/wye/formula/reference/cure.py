@@ -10,6 +10,7 @@ from ..tree import Brackets, Call, Name, Node, Span
 
 LETTERS = "b k i j t h w d c n m p q r s u v y z".split()
 LONG = 90
+ATOMS = (Name, Call, Brackets)
 
 
 def named_axes(text: str, span: Span, left: tuple[Node, Shape], right: tuple[Node, Shape]) -> str:
@@ -22,22 +23,18 @@ def named_axes(text: str, span: Span, left: tuple[Node, Shape], right: tuple[Nod
         right: the second.
     """
     first, second = _names(text, left[1], right[1])
-    if "axis=" in text or len(text) > LONG or text.count("\n"):
-        return (
-            f"name the axes of both, as in {_bracketed(text, left[0], first)} and {_bracketed(text, right[0], second)}"
-        )
-    changes = sorted(
-        (_change(text, node, names) for node, names in ((left[0], first), (right[0], second))), reverse=True
-    )
-    start, end = span
-    whole = text
-    for place, brackets in changes:
-        whole = whole[:place] + brackets + whole[place:]
-        end += len(brackets)
-    if set(first) <= set(second) or set(second) <= set(first):
-        return f"name the axes: {whole}"
-    union = dict.fromkeys((*first, *second))
-    return f"name the axes and the result in a line of its own: value[{', '.join(union)}] = {whole[start:end]}"
+    edits = [*_edits(text, left[0], first), *_edits(text, right[0], second)]
+    crossing = bool(set(first) - set(second) and set(second) - set(first))
+    if crossing:
+        start, end = span
+        named = _edited(text[start:end], [(place - start, words) for place, words in edits])
+        names = ", ".join(dict.fromkeys((*first, *second)))
+        return f"give equal shapes, or pair all with all in a line: value[{names}] = {named}"
+    if "axis=" in text or len(text) > LONG or "\n" in text:
+        pairs = ((left[0], first), (right[0], second))
+        named = [_edited(text[slice(*node.span)], _inside(node, names)) for node, names in pairs]
+        return f"name the axes of both: {named[0]} and {named[1]}"
+    return f"name the axes: {_edited(text, edits)}"
 
 
 def _names(text: str, left: Shape, right: Shape) -> tuple[list[str], list[str]]:
@@ -57,18 +54,26 @@ def _names(text: str, left: Shape, right: Shape) -> tuple[list[str], list[str]]:
     return first, second
 
 
-def _change(text: str, node: Node, names: Sequence[str]) -> tuple[int, str]:
-    """Where brackets go in, and the brackets."""
+def _edits(text: str, node: Node, names: Sequence[str]) -> list[tuple[int, str]]:
+    """Where something goes in, and what: brackets behind the value, around it round ones where it needs them."""
     start, end = node.span
-    if not names:
-        return end, ""
-    if not isinstance(node, (Name, Call, Brackets)) and text[end : end + 1] == ")" and text[start - 1 : start] == "(":
-        end += 1
-    return end, f"[{', '.join(names)}]"
+    if not isinstance(node, ATOMS) and text[end : end + 1] == ")" and text[start - 1 : start] == "(":
+        return _behind(end + 1, names)
+    return [(place + start, words) for place, words in _inside(node, names)]
 
 
-def _bracketed(text: str, node: Node, names: Sequence[str]) -> str:
-    words = text[slice(*node.span)]
-    if not isinstance(node, (Name, Call, Brackets)):
-        words = f"({words})"
-    return words + (f"[{', '.join(names)}]" if names else "")
+def _inside(node: Node, names: Sequence[str]) -> list[tuple[int, str]]:
+    size = node.span[1] - node.span[0]
+    if isinstance(node, ATOMS) or not names:
+        return _behind(size, names)
+    return [(0, "("), (size, f")[{', '.join(names)}]")]
+
+
+def _behind(place: int, names: Sequence[str]) -> list[tuple[int, str]]:
+    return [(place, f"[{', '.join(names)}]")] if names else []
+
+
+def _edited(text: str, edits: Sequence[tuple[int, str]]) -> str:
+    for place, words in sorted(edits, reverse=True):
+        text = text[:place] + words + text[place:]
+    return text

@@ -116,7 +116,8 @@ class Interpreter:
     def taken(self, value: object, data: bool, node: Node) -> Value:
         found = taken_in(value, data, self.site(node))
         if isinstance(found, Part):
-            raise self.site(node).error("a part is no value.", self.site(node).words, "call it, with its arguments")
+            words = self.site(node).words
+            raise self.site(node).error(f"`{words}` is a part.", words, f"call it: {words}(...)")
         return found
 
     def name(self, node: Name) -> Value:
@@ -225,7 +226,8 @@ class Interpreter:
             words = self.site(node.value).words
             raise self.site(node).error(f"`{words}` is a number and has no axes.", words, "leave out the brackets")
         entries = [self.entry(entry, node) for entry in node.entries]
-        return bracketed(Term(value, node.value), entries, node.span, self.rules, self.scope.register)
+        base = Term(value, node.value)
+        return bracketed(base, entries, node.span, self.rules, self.scope.register, lambda pick: self.term(pick).value)
 
     def entry(self, node: Node, whole: Brackets) -> Entry:
         if isinstance(node, Rest):
@@ -241,7 +243,7 @@ class Interpreter:
                 self.site(node).words,
                 "pick by values that you give, as in x[b, next[i]]",
             )
-        return Entry(self.array(self.value(node), node), node)
+        return Entry(None, node)
 
     # calls
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...errors import FormulaError, ShapeError
+from ...errors import FormulaError, RangeError, ShapeError
 from ..losses import CATALOGUE
 from .given import Given
 from .meeting import Rules, laid_out
@@ -62,11 +62,23 @@ def _cross_entropy(given: Given, run: Run) -> Named:
         raise _shapes_differ(given, "both values declared, or neither")
     whole = target.array.dtype.kind in "iub"
     if not logits.shape or target.shape != (logits.shape[:-1] if whole else logits.shape):
-        raise _shapes_differ(
-            given, "class ids shaped like the logits without their last axis, or class probabilities shaped like them"
-        )
+        raise _shapes_differ(given, "class ids shaped like the logits but for their last axis, or probabilities")
     ids = target.array.astype(np.int64) if whole else floating(target.array)
+    if whole:
+        ignored = given.options.get("ignore_index", given.function.options["ignore_index"])
+        _check_classes(given, ids[ids != ignored], logits.shape[-1])
     return _catalogued(given, CATALOGUE["cross_entropy"] if whole else PROBABILITIES, [logits, Named(ids)], run)
+
+
+def _check_classes(given: Given, ids: Array, count: int) -> None:
+    if ids.size and (ids.min() < 0 or ids.max() >= count):
+        worst = int(ids.min()) if ids.min() < 0 else int(ids.max())
+        raise given.site.at(given.terms[1].node).error(
+            f"`{given.words(1)}` holds a class id outside of the logits.",
+            f"{worst}, of {count} classes, 0 to {count - 1}",
+            "leave an id out with ignore_index=...",
+            RangeError,
+        )
 
 
 def _class_last(

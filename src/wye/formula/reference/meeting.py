@@ -172,8 +172,7 @@ def _crossing(left: Term, right: Term, rules: Rules, span: Span) -> FormulaError
         f"{_called(left, rules, 'the left side')} and {_called(right, rules, 'the right side')} cross: "
         "each has an axis that the other lacks.",
         _both(left, right, rules),
-        f"name the result in a line, value[{', '.join(names)}] = {words}, or reduce by name: "
-        f"sum({words}, {(shared or names)[-1]})",
+        f"name the result, value[{', '.join(names)}] = {words}, or reduce: sum({words}, {(shared or names)[-1]})",
         ShapeError,
     )
 
