@@ -123,11 +123,9 @@ def _pick_all(graph: Graph, value: Value, entries: Sequence[Node], span: Span, r
     for place, entry in enumerate(entries):
         if isinstance(entry, Name | Rest):
             continue
-        label = f"#{place}"
-        if isinstance(entry, Number):
-            value = _pick_number(graph, value, label, entry, span)
-        else:
-            value = _pick_value(graph, value, label, read(entry), span)
+        index = read(entry)
+        rule = _pick_number if index.kind.number else _pick_value
+        value = rule(graph, value, f"#{place}", index, span)
     return value
 
 
@@ -137,24 +135,24 @@ def _without(value: Value, label: str, new: Axes = ()) -> tuple[Axes, tuple[Axes
     return axes, (tuple(axis for axis in axes if not axis.startswith("#") and axis != SAMPLE),)
 
 
-def _pick_number(graph: Graph, value: Value, label: str, entry: Number, span: Span) -> Value:
+def _pick_number(graph: Graph, value: Value, label: str, index: Value, span: Span) -> Value:
+    """`h[b, 0, d]`, or `h[b, size(t) - 1, d]`, whose place is known only in the run."""
     own = value.kind.axes or ()
-    if not isinstance(entry.value, int):
-        raise graph.error("a pick is a whole number.", span, repr(entry.value), "write it without a decimal point")
     place = own.index(label)
     dim = place - len(own) if REST in own[:place] else place
     axes, written = _without(value, label)
-    guard = Guard("in_axis", (value,), (dim, entry.value), span)
     kind = with_kind(value.kind, axes=axes, written=written)
-    return graph.value("view", (value,), ("select", (dim, entry.value)), kind, span, (guard,))
+    if index.op != "constant":
+        return graph.value("pick_one", (value, index), (dim,), kind, span)
+    constant = index.facts[0]
+    if not isinstance(constant, int) or isinstance(constant, bool):
+        raise graph.error("a pick is a whole number.", index.span, repr(constant), "write it without a decimal point")
+    guard = Guard("in_axis", (value,), (dim, constant), span)
+    return graph.value("view", (value,), ("select", (dim, constant)), kind, span, (guard,))
 
 
 def _pick_value(graph: Graph, value: Value, label: str, index: Value, span: Span) -> Value:
     """`p[b, y[b]]`: for each entry of the index one entry of the value; shared names stay paired."""
-    if index.kind.number:
-        raise graph.error(
-            "a pick by a value needs a tensor of whole numbers.", span, graph.written_at(index.span), "write the number itself"
-        )
     if index.kind.axes is None:
         guard = Guard("no_axes", (index,), (graph.written_at(span), index.kind.sample), index.span)
         axes = (SAMPLE,) if index.kind.sample else ()

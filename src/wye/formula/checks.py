@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..errors import FormulaError, Place, ShapeError
+from ..errors import FormulaError, Place, RangeError, ShapeError
 from .axes import shown
 from .graph import REST, SAMPLE, Axes, Guard
 from .shapes import Operand, Shape, met, product, room
@@ -76,8 +76,9 @@ class Meet(Check):
 def _stretched(shapes: Sequence[Shape]) -> Shape | None:
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
-    sizes = [set(column) - {1} for column in zip(*padded, strict=True)]
-    return tuple(max(column, default=1) for column in sizes) if all(len(column) < 2 for column in sizes) else None
+    sizes = [[size for size in column if size != 1] for column in zip(*padded, strict=True)]
+    fit = all(size == column[0] for column in sizes for size in column)
+    return tuple(column[0] if column else 1 for column in sizes) if fit else None
 
 
 LETTERS = "bkdtefgh"
@@ -120,9 +121,7 @@ class InAxis(Check):
     def verify(self, shapes: Sequence[Shape]) -> None:
         dim, place = self.facts
         size = shapes[0][dim]  # type: ignore[index]
-        if int(place) >= size:  # type: ignore[call-overload]
-            from ..errors import RangeError
-
+        if not 0 <= int(place) < size:  # type: ignore[call-overload]
             raise self.error(f"there is no entry {place}.", f"an axis of size {size}", f"entries run from 0 to {size - 1}", RangeError)
 
 
@@ -176,8 +175,8 @@ class Rests(Check):
             own: Axes = axes  # type: ignore[assignment]
             before = own.index(REST)
             rests.append(shape[before : len(shape) - (len(own) - before - 1)])
-        full = {rest for rest in rests if rest}
-        if len(full) > 1:
+        full = [rest for rest in rests if rest]
+        if any(rest != full[0] for rest in full):
             shown_rests = " and ".join(str(rest) for rest in rests)
             raise self.error("the axes under `...` are of two shapes.", shown_rests, "name the axes that differ")
 

@@ -224,6 +224,7 @@ EXPRESSIONS: dict[str, Callable[[Writer, Value], str]] = {
     "view": _view,
     "spread": _spread,
     "pick": _pick,
+    "pick_one": lambda writer, value: f"{writer.kernel('pick_one')}({writer.all_of(value.args)}, {value.facts[0]})",
     "pair": _pair,
     "contract": _contract,
     "positions": lambda writer, value: f"{writer.kernel('positions')}({writer.of(value.args[0])}, {value.facts[0]})",

@@ -89,7 +89,8 @@ def align(graph: Graph, values: Sequence[Value], span: Span, onto: Axes | None =
     resting = [value for value in values if REST in (value.kind.axes or ())]
     guards: list[Guard] = []
     if all(len(value.kind.axes or ()) < len(axes) for value in values):
-        guards.append(Guard("room", tuple(values), tuple(value.kind.axes for value in values), span))
+        tensors = [value for value in values if not value.kind.number]
+        guards.append(Guard("room", tuple(tensors), tuple(value.kind.axes for value in tensors), span))
     if len(resting) > 1:
         guards.append(Guard("rests", tuple(resting), tuple(value.kind.axes for value in resting), span))
     return [lay(graph, value, axes, resting) for value in values], kind, guards

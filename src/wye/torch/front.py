@@ -61,6 +61,7 @@ KERNELS: dict[str, Any] = {
     "rows": k.rows,
     "spread": k.spread,
     "pick": k.pick,
+    "pick_one": k.pick_one,
     "pair": k.pair,
     "pair_recipe": k.pair_recipe,
     "contraction": contraction,

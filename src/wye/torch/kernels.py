@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import Misfit, RangeError
+from ..errors import FormulaError, Misfit, RangeError
 from ..formula.contraction import PairPlan
 from ..formula.graph import REST, Axes
 from ..formula.shapes import Operand, Shape, met
@@ -119,6 +119,17 @@ def pick(x: Tensor, index: Tensor, shared: int, new: int, rest: int, rested: boo
         if "out of" in str(error) or "index" in str(error):
             raise out_of_range(index, x.shape[shared]) from None
         raise
+
+
+def pick_one(x: Tensor, place: float | Tensor, dim: int) -> Tensor:
+    """The entry of x at one place along an axis; the place is a number, in a buffer where a graph is captured."""
+    if isinstance(place, Tensor):
+        return torch.index_select(x, dim, place.long().reshape(1)).squeeze(dim)
+    if place != int(place):
+        raise Misfit("a pick is a whole number.", str(place), "round(...), or floor(...)", FormulaError)
+    if not 0 <= place < x.shape[dim]:
+        raise out_of_range(torch.tensor(int(place)), x.shape[dim])
+    return torch.select(x, dim, int(place))
 
 
 def _pick_rows(x: Tensor, index: Tensor, shared: int) -> Tensor:

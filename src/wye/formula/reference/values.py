@@ -136,7 +136,7 @@ def derived(array: Array, axes: Order | None, operands: Sequence[Named], kept: t
     value = Named(
         np.asarray(array),
         axes,
-        tuple(dict.fromkeys(order for operand in operands for order in operand.written)),
+        _orders(operands, axes or ()),
         any(operand.data for operand in operands),
         kept,
         all(operand.number for operand in operands),
@@ -146,6 +146,12 @@ def derived(array: Array, axes: Order | None, operands: Sequence[Named], kept: t
         return value
     appearing = dict.fromkeys(name for order in value.written for name in order if name in axes)
     return value.transposed(next(iter(value.candidates()), tuple(appearing)))
+
+
+def _orders(operands: Sequence[Named], axes: Order) -> tuple[Order, ...]:
+    """The orders written inside, without the axes that were lost on the way: a name reduced is a name of its own."""
+    orders = (tuple(name for name in order if name in axes) for operand in operands for order in operand.written)
+    return tuple(dict.fromkeys(order for order in orders if order))
 
 
 def seen(value: Named, site: Site) -> Named:
