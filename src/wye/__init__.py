@@ -22,7 +22,7 @@ _HOME = {
     "Objective": "torch.objective",
     "Schedule": "formula.schedule",
     **dict.fromkeys(("Chain", "When", "Repeat", "While", "Takes"), "torch.flow"),
-    "watch": "watch",
+    "watch": "watching.observe",
 }
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -9,7 +9,7 @@ from ..errors import FormulaError, ShapeError, did_you_mean
 from . import reducing
 from .axes import shown
 from .functions import DTYPES, FUNCTIONS, LATER, Function, Option
-from .graph import SAMPLE, Guard, Kind, Value, with_kind
+from .graph import NUMBER, SAMPLE, Guard, Kind, Value, with_kind
 from .meeting import meet
 from .numeric import fold
 from .reader import Reader, arithmetic, as_float, numbers_only, result_kind, tensor
@@ -176,7 +176,7 @@ def _random(reader: Reader, bound: Bound) -> Value:
     values = [reader.read(node) for node in bound.values.values()]
     if not numbers_only(values):
         raise _refused(reader, bound.function, bound.span, "takes numbers.", f"write {bound.function.signature}")
-    return reader.graph.value("random", values, (bound.function.name,), Kind(axes=(), dtype="number"), bound.span)
+    return reader.graph.value("random", values, (bound.function.name,), NUMBER, bound.span)
 
 
 def _size(reader: Reader, bound: Bound) -> Value:
@@ -184,13 +184,13 @@ def _size(reader: Reader, bound: Bound) -> Value:
     if isinstance(node, Name) and reader.is_axis(node):
         if bound.options["axis"] is not None:
             raise _refused(reader, bound.function, bound.span, "takes the name of an axis, or a value and `axis=`.", "write size(b)")
-        return graph.value("size", (), (reader.axis(node.id),), Kind(axes=(), dtype="number"), bound.span)
+        return graph.value("size", (), (reader.axis(node.id),), NUMBER, bound.span)
     value = tensor(graph, reader.read(node))
     axis = bound.options["axis"]
     if value.kind.declared or axis is None:
         raise _refused(reader, bound.function, bound.span, "takes the name of an axis, or an undeclared value and `axis=`.", "write size(b), or size(x, axis=0)")
     guard = Guard("has_axis", (value,), (axis, value.kind.sample), bound.span)
-    return graph.value("size_of", (value,), (_shift(value, axis),), Kind(axes=(), dtype="number"), bound.span, (guard,))
+    return graph.value("size_of", (value,), (_shift(value, axis),), NUMBER, bound.span, (guard,))
 
 
 def _shift(value: Value, axis: Option) -> int:

@@ -138,7 +138,6 @@ class Body:
             check: Check = CHECKS[guard.check](guard, text, self.front.capturing)
         if guard.check in WITH_LEAVES:
             args = [*args, *self.leaves]
-        args = [arg for arg in args if not arg.kind.number] if guard.check == "room" else args
         call = f"{writer.constant(check)}({writer.all_of(args)})"
         if guard.check in ("meet", "exact_mse"):
             left, right = (writer.of(arg) for arg in args)
@@ -206,8 +205,13 @@ class Body:
                 found.append(f"if {' or '.join(tests)}: return _self._otherwise({', '.join(inputs)})")
         if self.signature.numbers and not self.signature.traced:
             writer.globals["_capturing"] = self.front.capturing
-            found.append(f"if _capturing(): return _self._traced({', '.join(inputs)})")
+            found.append(f"if _capturing() or {' or '.join(self.swapped())}: return _self._traced({', '.join(inputs)})")
         return found
+
+    def swapped(self) -> list[str]:
+        """Tests for numbers in whose place a tensor was put, as `functional_call` does."""
+        names = {str(value.facts[0]) for value in self.analysis.graph.values() if value.op == "number"}
+        return [f"_self._buffers[{name!r}] is not _self._mirrors[{name!r}]" for name in sorted(names)]
 
 
 class Absent:

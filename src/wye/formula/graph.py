@@ -66,7 +66,7 @@ class Kind:
         return tuple(name for name in self.axes or () if name != SAMPLE)
 
 
-NUMBER = Kind(axes=(), dtype="number")
+NUMBER = Kind(axes=(), data=False, dtype="number")
 
 
 @dataclass(frozen=True, eq=False)

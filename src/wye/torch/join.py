@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from types import MethodType
 from typing import Any, cast
 
+import torch
 from torch import nn
 from torch.func import functional_call
 
 from ..errors import FormulaError, InputError, PartError, did_you_mean, listed
 from ..formula.formula import Formula
 from .failures import explained
+from .front import capturing
 from .making import Made, Recipe
 from .parts import Parts
 
@@ -121,8 +123,7 @@ class Join(Parts):
             return
         self._inputs = made.inputs
         self.__dict__["forward"] = MethodType(made.forward, self)
-        if made.traced is not None:
-            self.__dict__["_traced"] = MethodType(made.traced, self)
+        self.__dict__["_traced"] = MethodType(made.traced, self)
 
     def _install_callable(self) -> None:
         """A callable in the place of a formula: parts and inputs reach it by name."""
@@ -142,6 +143,8 @@ class Join(Parts):
     def _otherwise(self, *inputs: Any) -> Any:
         """A call whose inputs are not all tensors of floats."""
         assert self._made is not None
+        if capturing():
+            return self._traced(*(torch.as_tensor(value) if isinstance(value, bool | int | float) else value for value in inputs))
         return self._made.variant(inputs)(self, *inputs)
 
     def _replace_formula(self, name: str, formula: Formula) -> None:
@@ -209,9 +212,10 @@ class Join(Parts):
         self._install(self._make(self._source, self._formulas))
 
     def _replicate_for_data_parallel(self) -> Join:
-        replica = super()._replicate_for_data_parallel()
-        replica._install(self._made)  # type: ignore[operator]
-        return replica  # type: ignore[return-value]
+        replica = cast(Join, super()._replicate_for_data_parallel())
+        replica._kinds = {name: kind for name, kind in self._kinds.items() if name not in self._mirrors}  # set as buffers
+        replica._install(self._made)
+        return replica
 
     def extra_repr(self) -> str:
         words = [repr(self._source.text) if isinstance(self._source, Formula) else repr(self._source)]

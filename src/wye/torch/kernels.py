@@ -30,8 +30,11 @@ def widen(x: Tensor) -> Tensor:
     return x.to(torch.get_default_dtype()) if x.dtype in SMALL else x
 
 
-def to_tensor(x: float) -> Tensor:
-    return torch.as_tensor(float(x))
+def to_tensor(x: float | Tensor, like: Tensor | None = None) -> Tensor:
+    """A number as a tensor, in the floats of the formula."""
+    if like is None:
+        return torch.as_tensor(x, dtype=torch.get_default_dtype())
+    return torch.as_tensor(x, dtype=like.dtype, device=like.device)
 
 
 def number_like(number: Tensor, like: Tensor) -> Tensor:

@@ -100,7 +100,8 @@ class Made:
         self.numbers = any(value.op == "number" for value in analysis.graph.values())
         self.calls = frozenset(value.span for value in analysis.graph.values() if value.op == "call")
         self.forward = self._function(analysis, Signature(self.inputs, numbers=self.numbers))
-        self.traced = self._function(recipe.analysis({}), Signature(self.inputs, traced=True)) if self.numbers else None
+        unknown_kinds = dict.fromkeys(self.inputs, Kind(dtype="any", tensor=False))
+        self.traced = self._function(recipe.analysis(unknown_kinds), Signature(self.inputs, assumed=False, traced=True))
         self.variants: dict[tuple[Kind | None, ...], FunctionType] = {}
 
     def _function(self, analysis: Analysis, signature: Signature) -> FunctionType:
@@ -127,7 +128,7 @@ class Made:
         return self.variants[kinds]
 
     def codes(self) -> list[FunctionType]:
-        return [self.forward, *self.variants.values(), *([self.traced] if self.traced else [])]
+        return [self.forward, self.traced, *self.variants.values()]
 
 
 def terms_of(analysis: Analysis) -> dict[str, Value]:

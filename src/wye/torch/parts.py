@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self, cast
 
 import torch
@@ -66,6 +67,7 @@ class Parts(nn.Module):
         self._formulas: dict[str, Formula] = {}
         self._schedules: dict[str, Schedule] = {}
         self._callables: dict[str, Callable[..., Any]] = {}
+        self._mirrors: dict[str, Tensor] = {}
         self._step = 0
         for name, value in parts.items():
             self._kinds[name] = part_kind(name, value)
@@ -104,25 +106,23 @@ class Parts(nn.Module):
             self._formulas[name] = Formula(value)
         elif kind == "schedule":
             self._schedules[name] = value
-            self._set_number(name, value(self._step), persistent=False)
+            self._set_number(name, value(self._step))
         elif kind == "callable":
             self._callables[name] = value
         elif kind == "number":
-            self._set_number(name, value, persistent=True)
+            self._set_number(name, value)
         elif kind == "buffer":
             self.register_buffer(name, value)
         else:
             super().__setattr__(name, value)
 
-    def _set_number(self, name: str, value: float, persistent: bool, device: torch.device | None = None) -> None:
+    def _set_number(self, name: str, value: float, device: torch.device | None = None) -> None:
         """A number, and its mirror in a buffer made afresh: what was captured reads it, and backward keeps the old one."""
         old = self._buffers.get(name)
         place = device or (old.device if old is not None else torch.device("cpu"))
         dtype = torch.float32 if place.type == "mps" else torch.float64
         self.__dict__[name] = value
-        self._buffers[name] = torch.tensor(float(value), dtype=dtype, device=place)
-        if not persistent:
-            self._non_persistent_buffers_set.add(name)
+        self._buffers[name] = self._mirrors[name] = torch.tensor(float(value), dtype=dtype, device=place)
 
     def __setattr__(self, name: str, value: Any) -> None:
         kinds = self.__dict__.get("_kinds", {})
@@ -148,28 +148,53 @@ class Parts(nn.Module):
         self._refresh()
 
     def _refresh(self) -> None:
+        if not self._schedules:
+            return
+        device = cast(Tensor, self._buffers["step"]).device
+        self._buffers["step"] = torch.tensor(self._step, device=device)
         for name, schedule in self._schedules.items():
-            self._set_number(name, schedule(self._step), persistent=False)
-        if self._schedules:
-            self._buffers["step"] = torch.tensor(self._step, device=cast(Tensor, self._buffers["step"]).device)
+            self._set_number(name, schedule(self._step), device)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)
-        for name, kind in self._kinds.items():
-            mirror = self._buffers.get(name)
-            if kind in ("number", "schedule") and mirror is not None:
-                self._set_number(name, self.__dict__[name], kind == "number", mirror.device)
-        return self
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        if self._schedules:
-            self._step = int(cast(Tensor, self._buffers["step"]))
-            self._refresh()
+        self._refresh()
         for name, kind in self._kinds.items():
             mirror = self._buffers.get(name)
             if kind == "number" and mirror is not None:
-                self._set_number(name, type(self.__dict__[name])(mirror.item()), True, mirror.device)
+                self._set_number(name, self.__dict__[name], mirror.device)
+        return self
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        with self._plain():
+            super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        loaded = {name: value for name in (*self._mirrors, "step") if _holds_number(value := state_dict.get(prefix + name))}
+        if self._schedules and "step" in loaded:
+            self._step = int(loaded["step"])
+            self._refresh()
+        for name, value in loaded.items():
+            if self._kinds.get(name) == "number":
+                mirror = cast(Tensor, self._buffers[name])
+                self._set_number(name, _like(self.__dict__[name], value.item()), mirror.device)
+
+    @contextmanager
+    def _plain(self) -> Iterator[None]:
+        """Within, torch may put tensors where numbers are mirrored."""
+        kinds, self._kinds = self._kinds, {}
+        try:
+            yield
+        finally:
+            self._kinds = kinds
+
+
+def _holds_number(value: object) -> bool:
+    return isinstance(value, Tensor) and value.dim() == 0 and not value.is_meta
+
+
+def _like(old: float, new: float) -> float:
+    """A loaded number of the type that the old one has, where it can be."""
+    if isinstance(old, float) or not new.is_integer():
+        return new
+    return bool(new) if isinstance(old, bool) and new in (0, 1) else int(new)
 
 
 def reserved(cls: type[nn.Module]) -> frozenset[str]:

@@ -1,0 +1,72 @@
+"""`Chain`: stages one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, overload
+
+from torch import nn
+
+from ..errors import PartError
+from .node import Node
+from .parts import NAME, reserved
+from .values import Value, batch_size
+
+
+class Chain(Node):
+    """Stages one after the other; positional ones first, then those with a name.
+
+    It indexes, slices and iterates as `nn.Sequential` does. Side inputs go by name to the stages that read them; a
+    name that nobody takes is an error.
+
+    Args:
+        *modules: stages, named "0", "1", ...; a formula stands for the Join of its inputs.
+        shared: names of side inputs that are not per sample.
+        **named: stages by name, which then are attributes: `net.deep`.
+
+    Example:
+        >>> import torch, wye
+        >>> from torch import nn
+        >>> net = wye.Chain(nn.Linear(4, 8), "relu(x)", deep=wye.When("control > 0.5", nn.Linear(8, 8)))
+        >>> net(torch.zeros(3, 4), control=torch.tensor([0.0, 1.0, 1.0])).shape
+        torch.Size([3, 8])
+        >>> net.deep.paths["then"].samples
+        2
+    """
+
+    def __init__(self, *modules: Any, shared: Iterable[str] = (), **named: Any) -> None:
+        super().__init__()
+        taken = reserved(type(self))
+        for name in named:
+            if name in taken or not NAME.match(name):
+                raise PartError(f"the name `{name}` belongs to the module.", f"{name}=...", name, f"call the stage `{name}_stage`")
+        stages = {**{str(place): module for place, module in enumerate(modules)}, **named}
+        self._settle(stages, "batch", shared, {})
+
+    def forward(self, x: Value, **sides: Any) -> Value:
+        if sides:
+            self._checked(sides, batch_size(x, "Chain"))
+        for name in self._stages:
+            x = self._stage(name, x, sides)
+        return x
+
+    def __len__(self) -> int:
+        return len(self._stages)
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        return iter(self._modules[name] for name in self._stages)  # type: ignore[misc]
+
+    @overload
+    def __getitem__(self, place: int) -> nn.Module: ...
+    @overload
+    def __getitem__(self, place: slice) -> Chain: ...
+    def __getitem__(self, place: int | slice) -> nn.Module | Chain:
+        names = list(self._stages)
+        if isinstance(place, slice):
+            kept = names[place]
+            return Chain(
+                *(self._modules[name] for name in kept if name.isdigit()),
+                shared=self.shared,
+                **{name: self._modules[name] for name in kept if not name.isdigit()},
+            )
+        return self._modules[names[place]]  # type: ignore[return-value]

@@ -1,0 +1,87 @@
+"""The value that flows: a tensor, or a nested tuple or dict of tensors, the samples first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import FlowError
+
+Value = Any
+
+
+def leaves(value: Value) -> Iterator[Tensor]:
+    """The tensors of a value, in their order."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():  # pyright: ignore[reportUnknownVariableType]
+            yield from leaves(item)
+    elif isinstance(value, tuple | list):
+        for item in value:  # pyright: ignore[reportUnknownVariableType]
+            yield from leaves(item)
+
+
+def mapped(function: Callable[..., Tensor], value: Value, *others: Value) -> Value:
+    """The value with each tensor changed, in the same nest."""
+    if isinstance(value, Tensor):
+        return function(value, *others)
+    if isinstance(value, dict):
+        return {key: mapped(function, item, *(other[key] for other in others)) for key, item in value.items()}  # pyright: ignore
+    if isinstance(value, tuple | list):
+        items = [mapped(function, *row) for row in zip(value, *others, strict=True)]  # pyright: ignore
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)  # pyright: ignore
+    return value
+
+
+def batch_size(value: Value, where: str) -> int:
+    """The number of samples.
+
+    Raises:
+        FlowError: there is no tensor, one has no axes, or two differ in length.
+    """
+    if isinstance(value, Tensor) and value.dim():
+        return value.shape[0]
+    sizes = [tensor.shape[0] if tensor.dim() else None for tensor in leaves(value)]
+    if not sizes or None in sizes or len(set(sizes)) > 1:
+        raise FlowError(
+            "the value that flows has its samples first, as many in each tensor.",
+            where,
+            f"{type(value).__name__} with {sizes or 'no tensor'}",
+            "put the batch axis first",
+        )
+    return int(sizes[0] or 0)
+
+
+def take(value: Value, index: Tensor) -> Value:
+    """The samples at `index`."""
+    return mapped(lambda tensor: tensor.index_select(0, index), value)
+
+
+def splice(value: Value, index: Tensor, new: Value) -> Value:
+    """The value with the samples at `index` replaced; dtype and order stay."""
+    return mapped(lambda old, rows: old.index_copy(0, index, rows), value, new)
+
+
+def merge(pieces: Sequence[tuple[Tensor, Value]]) -> Value:
+    """Pieces of a batch, each with the places of its samples, in the order of the batch."""
+    if len(pieces) == 1:
+        return pieces[0][1]
+    order = torch.argsort(torch.cat([index for index, _ in pieces]))
+    first, *others = [value for _, value in pieces]
+    return mapped(lambda *rows: torch.cat(rows).index_select(0, order), first, *others)
+
+
+def shapes(value: Value) -> str:
+    """The shapes of a value, as errors show them."""
+    return ", ".join(str(tuple(tensor.shape)) for tensor in leaves(value)) or type(value).__name__
+
+
+def alike(value: Value, other: Value) -> bool:
+    """Whether two values have the same nest and the same shapes."""
+    ours, theirs = list(leaves(value)), list(leaves(other))
+    same_nest = isinstance(value, Tensor) == isinstance(other, Tensor) and len(ours) == len(theirs)
+    return same_nest and all(a.shape == b.shape for a, b in zip(ours, theirs, strict=True))

@@ -1,0 +1,65 @@
+"""Why a weight had no gradient: which node sent no sample its way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from ..formula.formula import Formula
+from ..torch.branching import When
+from ..torch.chain import Chain
+from ..torch.looping import Repeat, While
+from ..torch.node import Node
+
+
+def title(node: Node) -> str:
+    """A node by its kind and what decides: `When control > 0.5`."""
+    source = node.condition if isinstance(node, When | While) else node.times if isinstance(node, Repeat) else None
+    if source is None:
+        return type(node).__name__
+    text = source.text if isinstance(source, Formula) else getattr(source, "__name__", str(source))
+    return f"{type(node).__name__} {text}"
+
+
+def words(node: Node) -> str:
+    """What a node did when a branch of it ran on nothing."""
+    verbs = {Repeat: "ran no round of it", While: "let no sample in"}
+    return f"{title(node)} {next((verb for kind, verb in verbs.items() if isinstance(node, kind)), 'sent no sample')}"
+
+
+class Ways:
+    """The ways that lead to weights, and how many samples had gone each way at an optimizer's last step."""
+
+    def __init__(self, nodes: Mapping[str, Node]) -> None:
+        self.ways: list[tuple[str, Node, str]] = []
+        for name, node in nodes.items():
+            for stage in node.stage_names():
+                if not isinstance(node, Chain):
+                    self.ways.append((f"{name}.{stage}." if name else f"{stage}.", node, stage))
+        # The innermost way tells most: long prefixes first.
+        self.ways.sort(key=lambda way: -len(way[0]))
+        self.start = self.samples()
+        self.last: dict[int, dict[str, int]] = {}
+
+    def samples(self) -> dict[str, int]:
+        return {
+            prefix: node.paths[stage].samples if stage in node.paths else 0 for prefix, node, stage in self.ways
+        }
+
+    def idle_since(self, who: int) -> dict[str, str]:
+        """For each way that took no sample since this optimizer's last step, why."""
+        now, before = self.samples(), self.last.get(who, self.start)
+        self.last[who] = now
+        return {prefix: words(node) for prefix, node, _ in self.ways if now[prefix] == before[prefix]}
+
+
+def reason(key: str, weight: nn.Parameter, idle: Mapping[str, str]) -> str:
+    """Why a weight has no gradient."""
+    if not weight.requires_grad:
+        return "it does not require one"
+    # An idle node further out explains an idle one inside it.
+    for prefix in sorted(idle, key=len):
+        if key.startswith(prefix):
+            return idle[prefix]
+    return "the loss does not depend on it"
