@@ -41,6 +41,8 @@ from .operators import inverted, logic, negated, operated
 from .scope import Scope, Value, World
 from .values import REST, Items, Named, Part, Term, describe, handed, number, seen, taken_in
 
+MAX_LOOKS = 2_000  # pieces evaluated in search of the sizes of axes
+
 
 class UnsizedError(FormulaError):
     """An axis whose size this piece of the text cannot tell; another may."""
@@ -50,13 +52,15 @@ class Interpreter:
     """One text under evaluation."""
 
     def __init__(self, world: World, program: Program, text: str, meant: bool = False) -> None:
-        self.world, self.program, self.text, self.meant = world, program, text, meant
+        self.world, self.program, self.text = world, program, text
+        self.meant = self.always = meant
         self.scope = Scope(world, program, text)
         self.site = self.scope.site
         self.calls: dict[str, Value] = {}
         self.place = 0  # of the line under evaluation
         self.open_lines: set[int] = set()
         self.searched: set[str] = set()
+        self.looks = 0
 
     @property
     def rules(self) -> Rules:
@@ -91,7 +95,7 @@ class Interpreter:
             raise UnsizedError("the line is under evaluation.")
         self.open_lines.add(place)
         try:
-            with self.inside(place, self.meant or any(target.axes is not None for target in line.targets)):
+            with self.inside(place, self.always or any(target.axes is not None for target in line.targets)):
                 value = self.value(line.value)
                 for target, one in zip(line.targets, self.unpacked(value, line), strict=True):
                     if target.axes is not None:
@@ -161,6 +165,11 @@ class Interpreter:
         return sizes[axis]
 
     def look(self, place: int, piece: Node) -> None:
+        self.looks += 1
+        if self.looks > MAX_LOOKS:
+            raise self.site(piece).error(
+                "the sizes of the axes hang on each other.", self.site(piece).words, "name the axes of a given value"
+            )
         with self.inside(place, meant=True), suppress(UnsizedError):
             self.value(piece)
 

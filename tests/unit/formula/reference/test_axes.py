@@ -176,6 +176,13 @@ def test_positions_and_sizes() -> None:
         value("size(x)", x=X)
 
 
+def test_sizes_that_hang_on_each_other_are_an_error() -> None:
+    names = [f"a{place}" for place in range(9)]
+    pieces = [f"(v * ({' + '.join(n for n in names if n != name)}))[{name}]" for name in names]
+    with pytest.raises(FormulaError):
+        value(" + ".join(pieces), v=np.float64(1))
+
+
 def test_positions_know_their_size_before_it_is_written() -> None:
     same(value("mask = j <= i\nsum(where(mask, s[i, j], 0), j)", s=SQUARE), np.tril(SQUARE).sum(1))
     same(value("(k == y[b]) * enc(x)[b, k]", x=X, y=np.array([3, 0, 2]), enc=np.sin), np.eye(4)[[3, 0, 2]] * np.sin(X))
@@ -196,6 +203,7 @@ CROSSING = [
     "softmax(x[b] - y[k], k)",
     "mse(x[b], y[k])",
     "z = x[b] * y[k]\nsum(z, b)",
+    "p = i * 2\nz = x[b] * y[k]\nw[i, j] = z[i, j]\nw",
     "sum(x[b], b) + x[b] * y[k]",
     "x[b] + y[k] + c[b, k]",
     "clamp(x[b], y[k], 2)",

@@ -43,7 +43,7 @@ MESSAGES: list[tuple[str, dict[str, object], str]] = [
           in:  (a + b) - (x - 1) - 3
                ^^^^^^^^^^^^^^^^^
           got: (a + b) (4, 3), x - 1 (5, 3)
-          fix: give equal shapes, or pair all with all in a line: value[k, i, j] = ((a + b))[k, i] - (x - 1)[j, i]
+          fix: give equal shapes, or pair all with all in a line: value[k, i, j] = (a + b)[k, i] - (x - 1)[j, i]
         """,
     ),
     (
@@ -376,6 +376,8 @@ def test_messages(text: str, values: dict[str, object], message: str) -> None:
         ("s - (enc(y) * 2 + v)", {"s": np.float64(1), "y": X, "v": V, "enc": np.sin}),
         ("exp(x[0]) ** 2 > x[1]", {"x": (V, X)}),
         ("clamp(x, low=y + 1)", {"x": X, "y": V}),
+        ("x - (y - z)", {"x": X, "y": X[:, :1], "z": X[:, :1]}),
+        ("(y - 2) + x", {"x": X, "y": X[:, :1]}),
     ],
 )
 def test_the_cure_is_a_formula_that_runs(text: str, values: dict[str, object]) -> None:
