@@ -20,7 +20,7 @@ from typing import Any
 from .analysis import Analysis
 from .checks import CHECKS, WITH_LEAVES, Check, Sizes
 from .emission import ALIASES, EXPRESSIONS, Front, Writer, is_inline
-from .graph import REST, Guard, Value, in_order
+from .graph import REST, Graph, Guard, Value, in_order
 from .lowering import lowered
 from .tree import Span
 
@@ -56,9 +56,13 @@ def function(
 ) -> FunctionType:
     """A function `(self, *inputs)` that computes the formula; with `terms` it returns those in a dict as well."""
     body = Body(analysis, front, signature)
-    roots = lowered(analysis.graph, [*analysis.outputs, *(terms or {}).values()])
-    for value in in_order(roots):
+    wanted = [*analysis.outputs, *(terms or {}).values()]
+    roots = lowered(analysis.graph, [*wanted, *named_inputs(analysis.graph)])
+    values = in_order(roots)
+    body.leaves = [value for value in values if body.is_given(value)]
+    for value in values:
         body.value(value)
+    roots = roots[: len(wanted)]
     words = [body.writer.of(root) for root in roots]
     count = len(analysis.outputs)
     returned = words[0] if count == 1 else f"({', '.join(words[:count])})"
@@ -69,6 +73,15 @@ def function(
         returned = f"_self.{signature.finish}({returned})"
     body.statements.append((f"return {returned}", roots[0].span))
     return body.compiled()
+
+
+def named_inputs(graph: Graph) -> list[Value]:
+    """Inputs and parts with names for their axes: a name has one size in lines that nothing reads, too."""
+
+    def given(value: Value) -> bool:
+        return value.op in ("input", "part") or (value.op in ALIASES and given(value.args[0]))
+
+    return [value for value in graph.values() if value.op == "bind" and given(value)]
 
 
 @dataclass
@@ -107,10 +120,18 @@ class Body:
             expression = EXPRESSIONS[value.op](writer, value)
             writer.names[id(value)] = f"_{len(self.statements)}"
             self.statements.append((f"{writer.of(value)} = {expression}", value.span))
-        if value.op in ("tensor_only", "part"):
+        if value.op in ("tensor_only", "part") and value not in self.leaves:
             self.leaves.append(value)
-            if value.kind.dtype in ("float", "assumed") and not writer.like:
-                writer.like.append(writer.of(value))
+        if value in self.leaves and value.kind.dtype in ("float", "assumed") and not writer.like:
+            writer.like.append(writer.of(value))
+
+    def is_given(self, value: Value) -> bool:
+        """Whether it is an input that is a tensor, as `opening` or the caller has seen to; it takes its name."""
+        source = value.args[0] if value.op == "tensor_only" else value
+        if source.op != "input" or not value.kind.tensor or value.kind.number:
+            return False
+        self.writer.names[id(value)] = str(source.facts[0])
+        return True
 
     def tensor_only(self, value: Value) -> None:
         """Inputs are tested at the start, what parts return when it comes."""

@@ -114,7 +114,7 @@ def pick(x: Tensor, index: Tensor, shared: int, new: int, rest: int, rested: boo
     try:
         if shared == 0 and new:
             flat = torch.index_select(x, 0, index.reshape(-1))
-            return flat.reshape(*index.shape, *x.shape[1:])
+            return flat.reshape((*index.shape, *x.shape[1:]))
         if rest == 0 and new == 0:
             return torch.gather(x, shared, index.unsqueeze(-1)).squeeze(-1)
         return _pick_rows(x, index, shared)
@@ -140,9 +140,9 @@ def _pick_rows(x: Tensor, index: Tensor, shared: int) -> Tensor:
     if any(a != b for a, b in zip(lead, index.shape[:shared], strict=True)):
         raise Misfit("the index and the value share axes of two sizes.", f"{tuple(index.shape)} and {tuple(x.shape)}", "give them one size")
     width = math.prod(rest)
-    flat = index.reshape(*lead, -1, 1).expand(*lead, -1, width)
+    flat = index.reshape(*lead, math.prod(index.shape[shared:]), 1).expand(*lead, -1, width)
     found = torch.gather(x.reshape(*lead, x.shape[shared], width), shared, flat)
-    return found.reshape(*index.shape, *rest)
+    return found.reshape((*index.shape, *rest))
 
 
 def out_of_range(index: Tensor, size: int) -> Misfit:
