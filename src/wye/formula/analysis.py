@@ -10,16 +10,14 @@ from ..errors import FormulaError
 from .axes import seen_order, shown
 from .brackets import bind, line_axes, read_brackets
 from .calls import read_function, unknown_function
-from .contraction import Factor, product_value
 from .functions import FUNCTIONS
-from .graph import REST, SAMPLE, Graph, Guard, Kind, Value, with_kind
-from .meeting import Meeting, check_crossing, lay, meet, without_axes
-from .numeric import fold
-from .reader import arithmetic, as_float, numbers_only, tensor
+from .graph import REST, SAMPLE, Graph, Kind, Value, with_kind
+from .meeting import Meeting, lay
+from .operators import chain, compare, logic, negative, operator
+from .reader import tensor
 from .scope import Sources, Text, axis_names, value_names
 from .text import write
 from .tree import (
-    PRODUCT,
     Brackets,
     Call,
     Chain,
@@ -76,7 +74,7 @@ class Scope:
     prefix: str
     lines: dict[str, Value] = field(default_factory=dict[str, Value])
     summands: dict[str, Value] = field(default_factory=dict[str, Value])
-    rules: Meeting = Meeting()
+    rules: Meeting = field(default_factory=Meeting)
 
     def __post_init__(self) -> None:
         program = self.source.program
@@ -115,12 +113,16 @@ class Scope:
             for target in line.targets:
                 if target.name in bound or target.name in known or target.name in self.axes:
                     what = "is bound already." if target.name not in self.axes else "names an axis and a value."
-                    raise self.graph.error(f"`{target.name}` {what}", self.at(target), target.name, "give it another name")
+                    raise self.graph.error(
+                        f"`{target.name}` {what}", self.at(target), target.name, "give it another name"
+                    )
                 bound.add(target.name)
         for name, span in self.axes.items():
             if name in known:
                 place = (span[0] + self.source.offset, span[1] + self.source.offset)
-                raise self.graph.error(f"`{name}` names an axis and a value.", place, name, "give the axis another name")
+                raise self.graph.error(
+                    f"`{name}` names an axis and a value.", place, name, "give the axis another name"
+                )
 
     # the program
 
@@ -135,7 +137,7 @@ class Scope:
         if isinstance(node, Chain) and node.rest[0][0] in ("+", "-"):
             for sign, one in [("+", node.first), *node.rest]:
                 part = self.read(one)
-                self.summand(sign, one, part if sign == "+" else self.negative(part, self.at(one)))
+                self.summand(sign, one, part if sign == "+" else negative(self, part, self.at(one)))
         else:
             self.summand("+", node, value)
         return value
@@ -163,7 +165,9 @@ class Scope:
 
     def bind_line(self, name: str, axes: tuple[str, ...] | None, value: Value, span: Span) -> None:
         if axes is not None:
-            value = line_axes(self.graph, tensor(self.graph, value), [a if a == REST else self.axis(a) for a in axes], span)
+            value = line_axes(
+                self.graph, tensor(self.graph, value), [a if a == REST else self.axis(a) for a in axes], span
+            )
         elif self.reads[name] > 1 and value.op == "product":
             value = self.graph.value("same", (value,), ("kept",), value.kind, value.span)
         self.lines[name] = value
@@ -181,7 +185,9 @@ class Scope:
         value = self.shown(value)
         if not value.kind.declared:
             return value
-        return bind(self.graph, value, [name.removeprefix(self.prefix) for name in value.kind.names], self.span_of_all())
+        return bind(
+            self.graph, value, [name.removeprefix(self.prefix) for name in value.kind.names], self.span_of_all()
+        )
 
     # values
 
@@ -200,27 +206,37 @@ class Scope:
             case Name():
                 return self.name(node)
             case Chain():
-                return self.chain(node)
+                return chain(self, node)
             case Power(base, exponent):
-                return self.operator("**", self.read(base), self.read(exponent), self.at(node))
+                return operator(self, "**", self.read(base), self.read(exponent), self.at(node))
             case Negative(operand):
-                return self.negative(self.read(operand), self.at(node))
+                return negative(self, self.read(operand), self.at(node))
             case Not(operand):
-                return self.logic("not", [self.read(operand)], self.at(node))
-            case Logic(operator, operands):
-                return self.logic(operator, [self.read(operand) for operand in operands], self.at(node))
+                return logic(self, "not", [self.read(operand)], self.at(node))
+            case Logic(word, operands):
+                return logic(self, word, [self.read(operand) for operand in operands], self.at(node))
             case Compare():
-                return self.compare(node)
+                return compare(self, node)
             case Call():
                 return self.call(node)
             case Brackets(value):
                 span = self.at(node)
                 return read_brackets(self.graph, node, span, self.read(value), self.read, self.axis)
             case Truth():
-                raise self.graph.error("True and False stand as the value of a keyword only.", self.at(node), str(node.value), "write 1 or 0")
+                raise self.graph.error(
+                    "True and False stand as the value of a keyword only.",
+                    self.at(node),
+                    str(node.value),
+                    "write 1 or 0",
+                )
             case _:
                 text = self.graph.written_at(self.at(node))
-                raise self.graph.error("a quoted word stands as a key or the value of a keyword only.", self.at(node), text, "leave the quotes out")
+                raise self.graph.error(
+                    "a quoted word stands as a key or the value of a keyword only.",
+                    self.at(node),
+                    text,
+                    "leave the quotes out",
+                )
 
     def name(self, node: Name) -> Value:
         name, span = node.id, self.at(node)
@@ -253,7 +269,9 @@ class Scope:
         keywords = [(key, value) for key, value in node.keywords if key != "draw"]
         draw = [value for key, value in node.keywords if key == "draw"]
         if draw and not isinstance(draw[0], Number):
-            raise self.graph.error("`draw` takes a number.", self.at(draw[0]), self.graph.written_at(self.at(draw[0])), "write draw=1")
+            raise self.graph.error(
+                "`draw` takes a number.", self.at(draw[0]), self.graph.written_at(self.at(draw[0])), "write draw=1"
+            )
         args += [self.argument(value) for _, value in keywords]
         facts = (node.function, tuple(key for key, _ in keywords), repr(draw))
         sample = any(arg.kind.sample or SAMPLE in (arg.kind.axes or ()) for arg in args)
@@ -266,7 +284,9 @@ class Scope:
         if isinstance(node, Truth):
             return self.graph.number(node.value, self.at(node))
         if not isinstance(node, Name | Number | Call | Brackets | Chain | Power | Negative | Not | Logic | Compare):
-            return self.graph.value("constant", (), (getattr(node, "value", None),), Kind(axes=(), dtype="number"), self.at(node))
+            return self.graph.value(
+                "constant", (), (getattr(node, "value", None),), Kind(axes=(), dtype="number"), self.at(node)
+            )
         value = self.read(node)
         if value.kind.declared:
             order, firm = seen_order(value.kind)
@@ -280,102 +300,3 @@ class Scope:
                 )
             return self.shown(value)
         return value
-
-    # operators
-
-    def chain(self, node: Chain) -> Value:
-        """Operators from the left; a run of `*` and `/` between declared values is one product."""
-        value = self.read(node.first)
-        factors = [Factor(value)]
-        start = self.at(node.first)[0]
-        for operator, right in node.rest:
-            span = (start, self.at(right)[1])
-            if operator in ("*", "/"):
-                factors.append(Factor(self.read(right), operator == "/"))
-            else:
-                left = self.product(factors, (start, span[0]), span)
-                factors = [Factor(self.operator(operator, left, self.read(right), span))]
-        return self.product(factors, (start, self.at(node)[1]), (start, self.at(node.rest[-1][1])[1]))
-
-    def product(self, factors: list[Factor], whole: Span, span: Span) -> Value:
-        if len(factors) == 1:
-            return factors[0].value
-        if not any(factor.value.kind.declared for factor in factors):
-            value = factors[0].value
-            for factor in factors[1:]:
-                value = self.operator("/" if factor.inverse else "*", value, factor.value, (value.span[0], factor.value.span[1]))
-            return value
-        values = arithmetic(self.graph, [tensor(self.graph, factor.value) for factor in factors])
-        values = [as_float(self.graph, v) if factor.inverse else v for v, factor in zip(values, factors, strict=True)]
-        values = without_axes(self.graph, values)
-        if not self.rules.meant:
-            check_crossing(self.graph, values, span)
-        return product_value(self.graph, [Factor(v, f.inverse) for v, f in zip(values, factors, strict=True)], span)
-
-    def operator(self, operator: str, left: Value, right: Value, span: Span) -> Value:
-        values = [tensor(self.graph, left), tensor(self.graph, right)]
-        if operator == "@":
-            return self.matmul(values, span)
-        if numbers_only(values):
-            return fold(self.graph, operator, values, span)
-        values = arithmetic(self.graph, values)
-        if operator in ("/", "**", "%"):
-            values = [as_float(self.graph, v) if v.kind.dtype == "int" and operator != "%" else v for v in values]
-        met, kind, guards = meet(self.graph, values, span, self.rules, [operator in PRODUCT] * 2)
-        whole = all(value.kind.dtype == "int" or (value.kind.number and isinstance(value.facts[0] if value.op == "constant" else None, int)) for value in values)
-        return self.graph.value("operator", met, (operator,), with_kind(kind, dtype="int" if whole else "float"), span, guards)
-
-    def matmul(self, values: list[Value], span: Span) -> Value:
-        for value in values:
-            if value.kind.axes is not None:
-                what = f"has the named axes [{shown(value.kind.names)}]" if value.kind.declared else "has no axes"
-                raise self.graph.shape_error(
-                    f"`@` multiplies undeclared matrices; `{self.graph.written_at(value.span)}` {what}.",
-                    span,
-                    self.graph.written_at(span),
-                    "name what is summed: sum(a[i, d] * b[d, j], d)" if value.kind.declared else "write *",
-                )
-        values = [as_float(self.graph, value) for value in values]
-        sample = any(value.kind.sample for value in values)
-        kind = Kind(data=any(value.kind.data for value in values), sample=sample, shape=self.graph.new_shape())
-        guard = Guard("product", tuple(values), tuple(value.kind.sample for value in values), span)
-        return self.graph.value("matmul", values, tuple(value.kind.sample for value in values), kind, span, (guard,))
-
-    def negative(self, value: Value, span: Span) -> Value:
-        value = arithmetic(self.graph, [tensor(self.graph, value)])[0]
-        if value.kind.number:
-            return fold(self.graph, "negative", [value], span)
-        if value.kind.declared:
-            minus = self.graph.number(-1, span)
-            return product_value(self.graph, [Factor(value), Factor(minus)], span) if value.op == "product" else self.graph.value("negative", (value,), (), value.kind, span)
-        return self.graph.value("negative", (value,), (), value.kind, span)
-
-    def logic(self, operator: str, values: list[Value], span: Span) -> Value:
-        """`and or not`, elementwise: every side is computed, and zero is false."""
-        values = [tensor(self.graph, value) for value in values]
-        result = values[0]
-        if operator == "not":
-            if result.kind.number:
-                return fold(self.graph, "not", [result], span)
-            return self.graph.value("apply", (result,), ("not", None), with_kind(result.kind, dtype="small"), span)
-        for value in values[1:]:
-            if numbers_only([result, value]):
-                result = fold(self.graph, operator, [result, value], span)
-                continue
-            met, kind, guards = meet(self.graph, [result, value], span, self.rules, [True, True])
-            result = self.graph.value("apply", met, (operator, None), with_kind(kind, dtype="small"), span, guards)
-        return result
-
-    def compare(self, node: Compare) -> Value:
-        left, found = self.read(node.first), list[Value]()
-        for operator, other in node.rest:
-            right = self.read(other)
-            span = (left.span[0], self.at(other)[1])
-            values = [tensor(self.graph, left), tensor(self.graph, right)]
-            if numbers_only(values):
-                found.append(fold(self.graph, operator, values, span))
-            else:
-                met, kind, guards = meet(self.graph, values, span, self.rules)
-                found.append(self.graph.value("operator", met, (operator,), with_kind(kind, dtype="small"), span, guards))
-            left = right
-        return self.logic("and", found, self.at(node))

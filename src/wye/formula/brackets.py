@@ -17,12 +17,17 @@ Scope = Callable[[str], str]
 def read_brackets(graph: Graph, node: Brackets, span: Span, value: Value, read: Read, scope: Scope) -> Value:
     """`value[entries]`: an item of a tuple or dict, or the value with its axes named and entries picked."""
     entries = node.entries
-    if len(entries) == 1 and (isinstance(entries[0], Text) or (isinstance(entries[0], Number) and not value.kind.declared)):
+    if len(entries) == 1 and (
+        isinstance(entries[0], Text) or (isinstance(entries[0], Number) and not value.kind.declared)
+    ):
         return item(graph, value, entries[0], span)
     value = tensor(graph, value)
     if value.kind.number or value.kind.scalar:
         raise graph.shape_error(
-            f"`{graph.written_at(value.span)}` has no axes to name.", span, "a value without axes", "leave the brackets out"
+            f"`{graph.written_at(value.span)}` has no axes to name.",
+            span,
+            "a value without axes",
+            "leave the brackets out",
         )
     if sum(isinstance(entry, Rest) for entry in entries) > 1:
         raise graph.error("`...` stands at most once in brackets.", span, graph.written_at(span), "name the other axes")
@@ -34,7 +39,9 @@ def read_brackets(graph: Graph, node: Brackets, span: Span, value: Value, read: 
 def item(graph: Graph, value: Value, entry: Node, span: Span) -> Value:
     """`value[0]` or `value["logits"]`: an item of a tuple or a dict; a tensor is refused when it is seen."""
     if value.kind.declared or value.kind.number:
-        raise graph.error("only a tuple or a dict has items.", span, graph.written_at(span), "name the axes: value[b, k]")
+        raise graph.error(
+            "only a tuple or a dict has items.", span, graph.written_at(span), "name the axes: value[b, k]"
+        )
     key = entry.value if isinstance(entry, Text | Number) else None
     kind = with_kind(value.kind, axes=None, dtype="any", tensor=False, shape=graph.new_shape(), kept=())
     return graph.value("item", (value,), (key,), kind, span)
@@ -67,9 +74,7 @@ def bind(graph: Graph, value: Value, labels: Sequence[str], span: Span, named: b
     return graph.value("bind", (value,), (axes,), kind, span, (guard,))
 
 
-def _renamed(
-    graph: Graph, value: Value, labels: Sequence[str], span: Span, named: bool
-) -> tuple[Value, Sequence[str]]:
+def _renamed(graph: Graph, value: Value, labels: Sequence[str], span: Span, named: bool) -> tuple[Value, Sequence[str]]:
     """New names by position for a declared value, as it is seen; `...` leaves the names that it stands for."""
     order, firm = seen_order(value.kind)
     text = graph.written_at(value.span)
@@ -164,7 +169,10 @@ def _pick_value(graph: Graph, value: Value, label: str, index: Value, span: Span
     rest = tuple(axis for axis in own if axis not in shared and axis != label)
     if REST in rest and shared:
         raise graph.shape_error(
-            "`...` stays unnamed on one side of the pick only.", span, graph.written_at(span), "name the axes, or write ... on both"
+            "`...` stays unnamed on one side of the pick only.",
+            span,
+            graph.written_at(span),
+            "name the axes, or write ... on both",
         )
     base = lay(graph, value, (*shared, label, *rest))
     wanted = lay(graph, index, (*shared, *new))

@@ -296,4 +296,3 @@ class Places:
         name = FILENAME.format(hashlib.sha256(self.text.encode()).hexdigest()[:12])
         linecache.cache[name] = (len(self.text), None, self.text.splitlines(keepends=True), name)
         return name
-

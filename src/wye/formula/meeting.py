@@ -80,7 +80,9 @@ def check_crossing(graph: Graph, values: Sequence[Value], span: Span) -> None:
     )
 
 
-def align(graph: Graph, values: Sequence[Value], span: Span, onto: Axes | None = None) -> tuple[list[Value], Kind, list[Guard]]:
+def align(
+    graph: Graph, values: Sequence[Value], span: Span, onto: Axes | None = None
+) -> tuple[list[Value], Kind, list[Guard]]:
     """The values as views whose axes lie in one order, so that plain broadcasting is meeting by name."""
     axes = onto or union([value.kind.axes or () for value in values])
     written = tuple(unique(order for value in values for order in value.kind.written))
