@@ -15,14 +15,24 @@ _HOME = {
     "evaluate": "evaluation",
     "Formula": "formula.formula",
     **dict.fromkeys(
-        ("WyeError", "FormulaError", "ShapeError", "RangeError", "InputError", "PartError", "FlowError", "NonFiniteError", "WyeWarning"),
+        (
+            "WyeError",
+            "FormulaError",
+            "ShapeError",
+            "RangeError",
+            "InputError",
+            "PartError",
+            "FlowError",
+            "NonFiniteError",
+            "WyeWarning",
+        ),
         "errors",
     ),
     **dict.fromkeys(("Join", "frozen"), "torch.join"),
     "Objective": "torch.objective",
     "Schedule": "formula.schedule",
     **dict.fromkeys(("Chain", "When", "Repeat", "While", "Takes"), "torch.flow"),
-    "watch": "watching.observe",
+    **dict.fromkeys(("watch", "Watch"), "watching.observe"),
 }
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 

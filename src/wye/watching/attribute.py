@@ -43,9 +43,7 @@ class Ways:
         self.last: dict[int, dict[str, int]] = {}
 
     def samples(self) -> dict[str, int]:
-        return {
-            prefix: node.paths[stage].samples if stage in node.paths else 0 for prefix, node, stage in self.ways
-        }
+        return {prefix: node.paths[stage].samples if stage in node.paths else 0 for prefix, node, stage in self.ways}
 
     def idle_since(self, who: int) -> dict[str, str]:
         """For each way that took no sample since this optimizer's last step, why."""

@@ -54,11 +54,13 @@ class Watch:
             if isinstance(module, Node)
         }
         self.keys = {
-            id(weight): f"{prefix}{name}" for prefix, model in models.items() for name, weight in model.named_parameters()
+            id(weight): f"{prefix}{name}"
+            for prefix, model in models.items()
+            for name, weight in model.named_parameters()
         }
         self.weights: dict[str, Weight] = {key: Weight() for key in self.keys.values()}
         self._ways = Ways(self.nodes)
-        self._before = self._counts()
+        self._before, self._after = self._counts(), dict[str, tuple[int, int]]()
         self._steps_of: Counter[int] = Counter()
         if optimizers:
             self._handles = [optimizer.register_step_pre_hook(self._observe) for optimizer in optimizers]
@@ -100,7 +102,7 @@ class Watch:
         """For each way through a node, such as "deep.then", how often it ran since the watch began."""
         return {
             name: Path(calls - self._before.get(name, (0, 0))[0], samples - self._before.get(name, (0, 0))[1])
-            for name, (calls, samples) in self._counts().items()
+            for name, (calls, samples) in (self._after or self._counts()).items()
         }
 
     def table(self) -> str:
@@ -112,13 +114,16 @@ class Watch:
 
     def stop(self) -> None:
         """Lets the run go; what was counted stays readable."""
+        self._after = self._after or self._counts()
         for handle in self._handles:
             handle.remove()
 
     def __enter__(self) -> Watch:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
 

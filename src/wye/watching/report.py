@@ -22,7 +22,9 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns: the first to the left, the others to the right."""
     widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
     return [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]).rstrip()
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        ).rstrip()
         for row in (head, *rows)
     ]
 
