@@ -177,7 +177,7 @@ def arcface(x: Tensor, weight: Tensor, y: Tensor, margin: float, scale: float) -
     "CosFace: Wang et al. 2018",
     """
     c[b, k] = sum(unit(x[b, d], d) * unit(weight[k, d], d), d)
-    logits[b, k] = scale * (c - margin * (k == y[b]))
+    logits[b, k] = scale * where(k == y[b], c - margin, c)
     -mean(log_softmax(logits, k)[b, y[b]])
     """,
     x=learned(5, 4),
@@ -188,7 +188,7 @@ def arcface(x: Tensor, weight: Tensor, y: Tensor, margin: float, scale: float) -
 )
 def cosface(x: Tensor, weight: Tensor, y: Tensor, margin: float, scale: float) -> Tensor:
     c = F.linear(F.normalize(x), F.normalize(weight))
-    return F.cross_entropy(scale * (c - margin * F.one_hot(y, c.shape[1])), y)
+    return F.cross_entropy(scale * (c - margin * F.one_hot(y, c.shape[1]).double()), y)
 
 
 @shown(

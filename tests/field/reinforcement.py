@@ -99,7 +99,7 @@ def conservative_q(q: Tensor, action: Tensor, alpha: float) -> Tensor:
     "expectile regression of values: Kostrikov, Nair and Levine 2022 (IQL)",
     """
     gap = stop(q[b]) - value[b]
-    mean(where(gap > 0, tau * gap ** 2, (1 - tau) * gap ** 2), b)
+    mean(where(gap > 0, tau, 1 - tau) * gap ** 2, b)
     """,
     q=normal(7), value=learned(7), tau=0.7,
 )

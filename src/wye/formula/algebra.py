@@ -116,7 +116,12 @@ def substitute(program: Program, values: Mapping[str, Program]) -> Program:
 
 def _one_value(program: Program) -> Node:
     if len(program.values) != 1:
-        raise FormulaError("several values cannot stand in the place of one.", write(program), f"{len(program.values)} values", "keep one of them")
+        raise FormulaError(
+            "several values cannot stand in the place of one.",
+            write(program),
+            f"{len(program.values)} values",
+            "keep one of them",
+        )
     return program.values[0]
 
 
@@ -132,16 +137,25 @@ def merged(programs: Sequence[Program]) -> tuple[Line, ...]:
             for target in line.targets:
                 if bound.setdefault(target.name, line) != line:
                     fix = f"rename one of them: rename({target.name}='other')"
-                    raise FormulaError(f"both formulas bind `{target.name}`.", write(line), write(bound[target.name]), fix)
+                    raise FormulaError(
+                        f"both formulas bind `{target.name}`.", write(line), write(bound[target.name]), fix
+                    )
     return tuple(dict.fromkeys(bound.values()))
 
 
 def join(operator: str, left: Program, right: Program) -> Program:
     for one, other in ((left, right), (right, left)):
-        clash = set(line_names(one)) & {name.id for name in value_names(other, axis_names(other))} - set(line_names(other))
+        clash = set(line_names(one)) & {name.id for name in value_names(other, axis_names(other))} - set(
+            line_names(other)
+        )
         if clash:
             name = sorted(clash)[0]
-            raise FormulaError(f"one formula binds `{name}`, the other reads it.", write(other), name, f"rename one of them: rename({name}='other')")
+            raise FormulaError(
+                f"one formula binds `{name}`, the other reads it.",
+                write(other),
+                name,
+                f"rename one of them: rename({name}='other')",
+            )
     return Program(merged([left, right]), (binary(operator, _one_value(left), _one_value(right)),))
 
 

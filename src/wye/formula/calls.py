@@ -51,7 +51,9 @@ def unknown_function(reader: Reader, node: Call, parts: Sequence[str]) -> Formul
     name = node.function
     span = (reader.at(node)[0], reader.at(node)[0] + len(name))
     if name in LATER:
-        return reader.graph.error(f"`{name}` is not yet part of the language.", span, name, "compute it outside and give it as an input")
+        return reader.graph.error(
+            f"`{name}` is not yet part of the language.", span, name, "compute it outside and give it as an input"
+        )
     fix = did_you_mean(name, [*parts, *FUNCTIONS], f"give a part of that name: {name}=...")
     return reader.graph.error(f"there is no function and no part called `{name}`.", span, name, fix)
 
@@ -67,7 +69,9 @@ def bind_call(reader: Reader, node: Call) -> Bound:
     values = dict(zip(names, args, strict=False))
     more = tuple(args[len(names) :])
     if more and not function.variadic:
-        raise _refused(reader, function, reader.at(more[0]), "is given too many values.", "leave it out", axes_hint=more[0])
+        raise _refused(
+            reader, function, reader.at(more[0]), "is given too many values.", "leave it out", axes_hint=more[0]
+        )
     options: dict[str, Option] = dict(function.options)
     for keyword, value in node.keywords:
         place = reader.at(value)
@@ -79,7 +83,13 @@ def bind_call(reader: Reader, node: Call) -> Bound:
             options[keyword] = _constant(reader, function, keyword, value)
         else:
             known = [*function.values, *function.extra, *options]
-            raise _refused(reader, function, place, f"has no keyword `{keyword}`.", did_you_mean(keyword, known, f"keywords: {', '.join(known)}"))
+            raise _refused(
+                reader,
+                function,
+                place,
+                f"has no keyword `{keyword}`.",
+                did_you_mean(keyword, known, f"keywords: {', '.join(known)}"),
+            )
     missing = [name for name in function.values if name not in values]
     if missing:
         raise _refused(reader, function, span, f"lacks `{missing[0]}`.", f"write {function.signature}")
@@ -103,7 +113,9 @@ def _axis_names(reader: Reader, function: Function, args: list[Node]) -> tuple[s
         found.insert(0, reader.axis(args.pop().id))  # type: ignore[union-attr]
     for name in found:
         if found.count(name) > 1:
-            raise reader.graph.error(f"the axis `{shown([name])}` is named twice.", reader.at(args[0]), shown(found), "name it once")
+            raise reader.graph.error(
+                f"the axis `{shown([name])}` is named twice.", reader.at(args[0]), shown(found), "name it once"
+            )
     return tuple(found)
 
 
@@ -116,20 +128,32 @@ def _constant(reader: Reader, function: Function, keyword: str, node: Node) -> O
         case Negative(Number(value)):
             constant = -value
         case _:
-            raise _refused(reader, function, span, f"takes a constant for `{keyword}`.", f"write {keyword}={function.options[keyword]!r}")
+            raise _refused(
+                reader,
+                function,
+                span,
+                f"takes a constant for `{keyword}`.",
+                f"write {keyword}={function.options[keyword]!r}",
+            )
     allowed: dict[str, tuple[Option, ...]] = {
         "reduction": ("mean", "sum", "none"),
         "dtype": DTYPES,
         "keepdims": (True, False),
     }
-    if keyword in allowed and not any(constant is one or (isinstance(one, str) and constant == one) for one in allowed[keyword]):
+    if keyword in allowed and not any(
+        constant is one or (isinstance(one, str) and constant == one) for one in allowed[keyword]
+    ):
         choices = " or ".join(repr(one) for one in allowed[keyword])
-        raise _refused(reader, function, span, f"takes {choices} for `{keyword}`.", f"write {keyword}={allowed[keyword][0]!r}")
+        raise _refused(
+            reader, function, span, f"takes {choices} for `{keyword}`.", f"write {keyword}={allowed[keyword][0]!r}"
+        )
     whole = isinstance(constant, int) and not isinstance(constant, bool)
     if keyword in ("axis", "ignore_index") and not (whole and abs(int(constant or 0)) < 2**31):
         raise _refused(reader, function, span, f"takes a whole number for `{keyword}`.", f"write {keyword}=1")
     if keyword == "label_smoothing" and (isinstance(constant, str | bool) or not 0 <= float(constant or 0) <= 1):  # type: ignore[arg-type]
-        raise _refused(reader, function, span, "takes a number from 0 to 1 for `label_smoothing`.", "write label_smoothing=0.1")
+        raise _refused(
+            reader, function, span, "takes a number from 0 to 1 for `label_smoothing`.", "write label_smoothing=0.1"
+        )
     return constant
 
 
@@ -161,7 +185,9 @@ def elementwise(reader: Reader, name: str, nodes: Sequence[Node], bound: Bound) 
         ready = [as_float(graph, value) if name not in ("abs", "sign", "relu") else value for value in branches]
     stretch = [name == "where" and place == 0 for place in range(len(ready))]
     met, kind, guards = meet(graph, ready, span, reader.rules, stretch)
-    dtype = "int" if all(value.kind.dtype == "int" for value in branches) and name in ("abs", "sign", "relu") else "float"
+    dtype = (
+        "int" if all(value.kind.dtype == "int" for value in branches) and name in ("abs", "sign", "relu") else "float"
+    )
     return graph.value("apply", met, (name, None), result_kind(kind, dtype), span, guards)
 
 
@@ -183,12 +209,24 @@ def _size(reader: Reader, bound: Bound) -> Value:
     node, graph = bound.values["x"], reader.graph
     if isinstance(node, Name) and reader.is_axis(node):
         if bound.options["axis"] is not None:
-            raise _refused(reader, bound.function, bound.span, "takes the name of an axis, or a value and `axis=`.", "write size(b)")
+            raise _refused(
+                reader,
+                bound.function,
+                bound.span,
+                "takes the name of an axis, or a value and `axis=`.",
+                "write size(b)",
+            )
         return graph.value("size", (), (reader.axis(node.id),), NUMBER, bound.span)
     value = tensor(graph, reader.read(node))
     axis = bound.options["axis"]
     if value.kind.declared or axis is None:
-        raise _refused(reader, bound.function, bound.span, "takes the name of an axis, or an undeclared value and `axis=`.", "write size(b), or size(x, axis=0)")
+        raise _refused(
+            reader,
+            bound.function,
+            bound.span,
+            "takes the name of an axis, or an undeclared value and `axis=`.",
+            "write size(b), or size(x, axis=0)",
+        )
     guard = Guard("has_axis", (value,), (axis, value.kind.sample), bound.span)
     return graph.value("size_of", (value,), (_shift(value, axis),), NUMBER, bound.span, (guard,))
 

@@ -101,7 +101,9 @@ class NoAxes(Check):
         if rank > 0:
             text = self.words(0)
             fix = f"name the axes: {_named(text, shapes[0])}"
-            raise self.error(f"`{text}` has axes without names beside the named axes [{names}].", f"{text} {shapes[0]}", fix)
+            raise self.error(
+                f"`{text}` has axes without names beside the named axes [{names}].", f"{text} {shapes[0]}", fix
+            )
 
 
 class HasAxis(Check):
@@ -122,7 +124,12 @@ class InAxis(Check):
         dim, place = self.facts
         size = shapes[0][dim]  # type: ignore[index]
         if not 0 <= int(place) < size:  # type: ignore[call-overload]
-            raise self.error(f"there is no entry {place}.", f"an axis of size {size}", f"entries run from 0 to {size - 1}", RangeError)
+            raise self.error(
+                f"there is no entry {place}.",
+                f"an axis of size {size}",
+                f"entries run from 0 to {size - 1}",
+                RangeError,
+            )
 
 
 class Sizes(Check):
@@ -145,7 +152,11 @@ class Sizes(Check):
                 f"name each of them: {_named(_bare(self.words(0)), shape[1:] if lead else shape)}",
             )
         before = axes.index(REST) if REST in axes else len(axes)
-        sizes = {name: shape[place if place < before else place - len(axes)] for place, name in enumerate(axes) if name != REST}
+        sizes = {
+            name: shape[place if place < before else place - len(axes)]
+            for place, name in enumerate(axes)
+            if name != REST
+        }
         for name, value, dim in self.known:
             self.same(name, sizes[name], shapes[value][dim], self.others[value - 1])
         for name, size in sizes.items():
@@ -225,8 +236,12 @@ class Concat(Room):
         axis, rank = int(self.facts[0]), len(own[0])  # type: ignore[call-overload]
         extra = 1 if isinstance(self, Stack) else 0
         if not -(rank + extra) <= axis < rank + extra:
-            raise self.error(f"there is no axis {axis}.", self.described(own), f"axes run from {-rank - extra} to {rank + extra - 1}")
-        kept = [shape if extra else shape[: axis % rank] + shape[axis % rank + 1 :] for shape in own if len(shape) == rank]
+            raise self.error(
+                f"there is no axis {axis}.", self.described(own), f"axes run from {-rank - extra} to {rank + extra - 1}"
+            )
+        kept = [
+            shape if extra else shape[: axis % rank] + shape[axis % rank + 1 :] for shape in own if len(shape) == rank
+        ]
         if len(kept) != len(own) or len(set(kept)) > 1:
             what = "stacked values have equal shapes." if extra else "joined values have equal shapes but for the axis."
             raise self.error(what, self.described(own), "bring them to one shape, or choose another axis")
@@ -243,9 +258,13 @@ class Take(Check):
     def verify(self, shapes: Sequence[Shape]) -> None:
         axis, rank = int(self.facts[0]), len(shapes[0])  # type: ignore[call-overload]
         if not -rank <= axis < rank:
-            raise self.error(f"there is no axis {axis}.", self.described(shapes), f"axes run from {-rank} to {rank - 1}")
+            raise self.error(
+                f"there is no axis {axis}.", self.described(shapes), f"axes run from {-rank} to {rank - 1}"
+            )
         if len(shapes) > 1 and len(shapes[1]) != 1:
-            raise self.error("`take` needs an index with one axis.", self.described(shapes), "name the axes: table[id[b, t], d]")
+            raise self.error(
+                "`take` needs an index with one axis.", self.described(shapes), "name the axes: table[id[b, t], d]"
+            )
         if len(shapes) == 1 and shapes[0][axis] == 0:
             raise self.error("an empty axis has no last entry.", self.described(shapes), "give it one entry at least")
 
@@ -260,7 +279,11 @@ class ExpandAs(Room):
         small, large = shapes[0], shapes[1]
         padded = (1,) * (len(large) - len(small)) + small
         if len(small) > len(large) or any(a not in (1, b) for a, b in zip(padded, large, strict=True)):
-            raise self.error("the first value does not repeat to the shape of the second.", self.described(shapes[:2]), "name the axes")
+            raise self.error(
+                "the first value does not repeat to the shape of the second.",
+                self.described(shapes[:2]),
+                "name the axes",
+            )
 
 
 class Product(Check):
@@ -270,7 +293,9 @@ class Product(Check):
         own = [shape[1:] if sample else shape for shape, sample in zip(shapes, self.facts, strict=True)]
         if product(own[0], own[1]) is None:
             raise self.error(
-                "the matrices do not multiply.", self.described(own), "the last axis of the first is the first of the second's two"
+                "the matrices do not multiply.",
+                self.described(own),
+                "the last axis of the first is the first of the second's two",
             )
 
 
@@ -291,7 +316,9 @@ class ExactClasses(Check):
             raise self.error(
                 "the class ids are shaped like the logits without their last axis.",
                 self.described(shapes),
-                "name the axes: cross_entropy(logits[b, k, t], target[b, t])" if len(shapes[0]) > 2 else "give one id for each row",
+                "name the axes: cross_entropy(logits[b, k, t], target[b, t])"
+                if len(shapes[0]) > 2
+                else "give one id for each row",
             )
 
 

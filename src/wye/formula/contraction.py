@@ -135,9 +135,7 @@ def contract(graph: Graph, value: Value, lost: Axes, mean: bool, span: Span) -> 
     return _finish(graph, result, outer, value.kind, lost, span)
 
 
-def _finish(
-    graph: Graph, result: Value | None, outer: Sequence[Factor], kind: Kind, lost: Axes, span: Span
-) -> Value:
+def _finish(graph: Graph, result: Value | None, outer: Sequence[Factor], kind: Kind, lost: Axes, span: Span) -> Value:
     """The factors that lose nothing, multiplied in at the end."""
     written = tuple(unique(tuple(axis for axis in order if axis not in lost) for order in kind.written))
     factors = ([Factor(result)] if result is not None else []) + list(outer)
@@ -169,9 +167,7 @@ def _upright(graph: Graph, factor: Factor, span: Span) -> Value:
     return graph.value("operator", (one, factor.value), ("/",), factor.value.kind, span)
 
 
-def _reduce_alone(
-    graph: Graph, factor: Factor, factors: Sequence[Factor], lost: Axes, name: str, span: Span
-) -> Factor:
+def _reduce_alone(graph: Graph, factor: Factor, factors: Sequence[Factor], lost: Axes, name: str, span: Span) -> Factor:
     """A factor with the axes that no other factor has summed away; alone it is left for the end."""
     others = {axis for other in factors if other is not factor for axis in other.axes}
     own = tuple(axis for axis in factor.axes if axis in lost and axis not in others)
@@ -207,5 +203,3 @@ def _many(graph: Graph, factors: Sequence[Factor], lost: Axes, mean: bool, span:
     kept = (*(n for n in kept if n == SAMPLE), *(n for n in kept if n != SAMPLE))
     kind = Kind(axes=kept, data=any(value.kind.data for value in upright))
     return graph.value("contract", upright, (tuple(axes), lost, kept, mean), kind, span)
-
-

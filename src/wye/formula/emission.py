@@ -236,7 +236,9 @@ EXPRESSIONS: dict[str, Callable[[Writer, Value], str]] = {
     "to_float": _kernel("to_float"),
     "widen": _widen("widen"),
     "as_float": _widen("to_float"),
-    "to_tensor": lambda writer, value: f"{writer.kernel('to_tensor')}({', '.join([writer.of(value.args[0]), *writer.like])})",
+    "to_tensor": lambda writer, value: (
+        f"{writer.kernel('to_tensor')}({', '.join([writer.of(value.args[0]), *writer.like])})"
+    ),
     "structure": lambda writer, value: _tuple_kernel(f"structure_{value.facts[0]}")(
         writer, Value(value.op, value.args, value.facts[1:], value.kind, value.span)
     ),

@@ -106,7 +106,9 @@ class Formula:
                 raise FormulaError(f"`{name}` is not an operator.", f"swap({operator!r}, {other!r})", name, fix)
         program = algebra.swap(self.program, operator, other)
         if program == self.program and operator != other:
-            raise FormulaError(f"the formula does not use `{operator}`.", str(self), operator, "name an operator that it uses")
+            raise FormulaError(
+                f"the formula does not use `{operator}`.", str(self), operator, "name an operator that it uses"
+            )
         return Formula(write(program))
 
     def rename(self, names: Mapping[str, str] | None = None, /, **more: str) -> Formula:

@@ -96,7 +96,9 @@ _REDUCTIONS = (
         _AXIS,
         variadic=True,
     ),
-    Function("norm", "reduction", ("x",), "The square root of the sum of squares; the gradient at 0 is 0.", ("where",), _AXIS),
+    Function(
+        "norm", "reduction", ("x",), "The square root of the sum of squares; the gradient at 0 is 0.", ("where",), _AXIS
+    ),
     Function("var", "reduction", ("x",), "The mean square of x minus its mean: divided by N.", ("where",), _AXIS),
     Function("any", "reduction", ("x",), "Whether some entry is true (not zero).", ("where",), _AXIS, smooth=False),
     Function("all", "reduction", ("x",), "Whether every entry is true (not zero).", ("where",), _AXIS, smooth=False),
@@ -111,7 +113,14 @@ _REDUCTIONS = (
     ),
 )
 _ALONG = (
-    Function("softmax", "along", ("x",), "exp(x) / sum(exp(x)) along one axis; left-out entries are 0.", ("where",), {"axis": -1}),
+    Function(
+        "softmax",
+        "along",
+        ("x",),
+        "exp(x) / sum(exp(x)) along one axis; left-out entries are 0.",
+        ("where",),
+        {"axis": -1},
+    ),
     Function("log_softmax", "along", ("x",), "x - logsumexp(x) along one axis.", (), {"axis": -1}),
     Function("unit", "along", ("x",), "x / norm(x) along one axis; a zero row stays zero.", (), {"axis": -1}),
     Function("dot", "pair", ("a", "b"), "sum(a * b) along one axis.", (), {"axis": -1}),
@@ -119,15 +128,23 @@ _ALONG = (
     Function("distance", "pair", ("a", "b"), "norm(a - b) along one axis; the gradient at 0 is 0.", (), {"axis": -1}),
 )
 _STRUCTURE = (
-    Function("take", "structure", ("x", "index"), "The entries of x at whole-numbered places along an axis.", (), {"axis": 0}),
-    Function("concat", "structure", ("x",), "The values one after the other along an axis.", (), {"axis": -1}, variadic=True),
+    Function(
+        "take", "structure", ("x", "index"), "The entries of x at whole-numbered places along an axis.", (), {"axis": 0}
+    ),
+    Function(
+        "concat", "structure", ("x",), "The values one after the other along an axis.", (), {"axis": -1}, variadic=True
+    ),
     Function("stack", "structure", ("x",), "The values side by side along a new axis.", (), {"axis": 0}, variadic=True),
-    Function("last", "structure", ("x",), "The last entry along an axis: of a sequence, its last step.", (), {"axis": 1}),
+    Function(
+        "last", "structure", ("x",), "The last entry along an axis: of a sequence, its last step.", (), {"axis": 1}
+    ),
     Function("expand_as", "structure", ("x", "y"), "x repeated to the shape of y."),
     Function("size", "structure", ("x",), "The length of an axis: size(b), or size(x, axis=0).", (), {"axis": None}),
 )
 _RANDOM = (
-    Function("die", "random", ("low", "high"), "A whole number from low to high, both included, the same for the batch."),
+    Function(
+        "die", "random", ("low", "high"), "A whole number from low to high, both included, the same for the batch."
+    ),
     Function("coin", "random", ("p",), "True with probability p, the same for the batch."),
 )
 _LOSSES = (
@@ -143,8 +160,7 @@ _LOSSES = (
 )
 
 FUNCTIONS: dict[str, Function] = {
-    function.name: function
-    for function in (*_ELEMENTWISE, *_REDUCTIONS, *_ALONG, *_STRUCTURE, *_RANDOM, *_LOSSES)
+    function.name: function for function in (*_ELEMENTWISE, *_REDUCTIONS, *_ALONG, *_STRUCTURE, *_RANDOM, *_LOSSES)
 }
 LATER = frozenset({"cumsum", "diff"})
 DTYPES = ("float16", "bfloat16", "float32", "float64", "int32", "int64", "bool")

@@ -1,11 +1,11 @@
 """From text to tree.
 
-    program    = { line } value { "," value }
-    line       = target { "," target } "=" value
-    target     = name [ "[" axis { "," axis } "]" ]
-    value      = value operator value | "-" value | "not" value | atom
-    operator   = or < and < not < comparisons < + - < * / @ % < unary minus < **     (weakest first)
-    atom       = ( number | name | name "(" arguments ")" | "(" value ")" ) { "[" entries "]" }
+program    = { line } value { "," value }
+line       = target { "," target } "=" value
+target     = name [ "[" axis { "," axis } "]" ]
+value      = value operator value | "-" value | "not" value | atom
+operator   = or < and < not < comparisons < + - < * / @ % < unary minus < **     (weakest first)
+atom       = ( number | name | name "(" arguments ")" | "(" value ")" ) { "[" entries "]" }
 """
 
 from __future__ import annotations

@@ -133,5 +133,3 @@ def fold(graph: Graph, name: str, values: Sequence[Value], span: Span, dtype: Op
 def compute(name: str, numbers: Sequence[Number], dtype: Option = None) -> Number:
     """One function of plain numbers."""
     return _cast(numbers[0], dtype) if name == "cast" else OPERATIONS[name](*numbers)
-
-

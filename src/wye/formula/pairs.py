@@ -57,7 +57,9 @@ class Contraction:
 
     def planned(self, shapes: Sequence[tuple[int, ...]]) -> list[Step]:
         sizes = {
-            name: size for own, shape in zip(self.axes, shapes, strict=True) for name, size in zip(own, shape, strict=True)
+            name: size
+            for own, shape in zip(self.axes, shapes, strict=True)
+            for name, size in zip(own, shape, strict=True)
         }
         rows, steps = list(self.axes), list[Step]()
         while len(rows) > 1:

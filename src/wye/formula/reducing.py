@@ -81,9 +81,16 @@ def _reduce(
         axis = options["axis"]
         if axis is None and not keep:
             after = with_kind(kind, axes=(SAMPLE,) if kind.sample else (), sample=False, shape=None)
-            return graph.value("reduce_rows" if kind.sample else "reduce", values, (name, None, False), after, span, guards)
+            return graph.value(
+                "reduce_rows" if kind.sample else "reduce", values, (name, None, False), after, span, guards
+            )
         if axis is None:
-            raise graph.error(f"`{name}` keeps an axis only if `axis=` names it.", span, "keepdims=True", "write axis=-1, keepdims=True")
+            raise graph.error(
+                f"`{name}` keeps an axis only if `axis=` names it.",
+                span,
+                "keepdims=True",
+                "write axis=-1, keepdims=True",
+            )
         place = int(axis) + (1 if kind.sample and int(axis) >= 0 else 0)  # type: ignore[arg-type]
         checks = [*guards, Guard("has_axis", (values[0],), (axis, kind.sample), span)]
         after = with_kind(kind, shape=graph.new_shape(), kept=(int(axis),) if keep else ())  # type: ignore[arg-type]
@@ -118,12 +125,18 @@ def _check_axes(
     known = {axis for value in values for axis in value.kind.names}
     absent = [axis for axis in axes if axis not in known]
     if absent:
-        what = f"has no axis `{shown(absent)}` to go over." if declared else "of an undeclared value has no names to go over."
+        what = (
+            f"has no axis `{shown(absent)}` to go over."
+            if declared
+            else "of an undeclared value has no names to go over."
+        )
         raise graph.shape_error(
             f"`{name}` {what}",
             span,
             f"axes [{shown(sorted(known))}]" if declared else "undeclared axes",
-            f"name one of [{shown(sorted(known))}]" if declared else f"name them: {name}(value[{shown(axes)}], {shown(axes)}), or say axis=1",
+            f"name one of [{shown(sorted(known))}]"
+            if declared
+            else f"name them: {name}(value[{shown(axes)}], {shown(axes)}), or say axis=1",
         )
 
 
@@ -147,7 +160,11 @@ def along(reader: Reader, name: str, nodes: Values, axes: Axes, options: Options
     met, kind, guards = meet(graph, [value, *extras], span, reader.rules, [False] + [True] * len(extras))
     if extras:
         met = _filled(graph, met, kind, span)
-    dim = dim_of(kind.axes, axis) if kind.axes is not None and isinstance(axis, str) else _checked_dim(met[0], axis, guards, span)
+    dim = (
+        dim_of(kind.axes, axis)
+        if kind.axes is not None and isinstance(axis, str)
+        else _checked_dim(met[0], axis, guards, span)
+    )
     return graph.value("along", met, (name, dim), with_kind(kind, kept=()), span, guards)
 
 
@@ -157,9 +174,7 @@ def _checked_dim(value: Value, axis: str | int, guards: list[Guard], span: Span)
     return place + (1 if value.kind.sample and place >= 0 else 0)
 
 
-def _one_axis(
-    reader: Reader, name: str, values: list[Value], axes: Axes, options: Options, span: Span
-) -> str | int:
+def _one_axis(reader: Reader, name: str, values: list[Value], axes: Axes, options: Options, span: Span) -> str | int:
     """The axis of a function along one: a name for declared values, a whole number for undeclared ones."""
     graph = reader.graph
     _check_axes(reader, name, None, values, axes, options, span)
@@ -173,7 +188,9 @@ def _one_axis(
             f"write {name}(..., {shown(names[-1:])})",
         )
     if not declared and all(value.kind.scalar for value in values):
-        raise graph.shape_error(f"`{name}` goes along an axis.", span, "a value without axes", "give it a tensor with axes")
+        raise graph.shape_error(
+            f"`{name}` goes along an axis.", span, "a value without axes", "give it a tensor with axes"
+        )
     return axes[0] if declared else int(options["axis"])  # type: ignore[arg-type]
 
 
@@ -215,7 +232,9 @@ def _distance(graph: Graph, sides: list[Value], axis: str, span: Span) -> Value:
     aligned, kind, guards = align(graph, sides, span)
     own = kind.axes or ()
     after = with_kind(kind, axes=tuple(n for n in own if n != axis), written=_less(sides, axis))
-    return graph.value("pairwise", aligned, ("distance", dim_of(own, axis) - (0 if REST in own else len(own))), after, span, guards)
+    return graph.value(
+        "pairwise", aligned, ("distance", dim_of(own, axis) - (0 if REST in own else len(own))), after, span, guards
+    )
 
 
 def _less(sides: list[Value], axis: str) -> tuple[Axes, ...]:
@@ -229,7 +248,9 @@ def loss(reader: Reader, name: str, nodes: Values, axes: Axes, options: Options,
     if numbers_only(sides):
         if name == "mse":
             return fold(graph, "**", [fold(graph, "-", sides, span), graph.number(2, span)], span)
-        raise graph.shape_error(f"`{name}` takes tensors.", span, graph.written_at(span), "give it logits and class ids")
+        raise graph.shape_error(
+            f"`{name}` takes tensors.", span, graph.written_at(span), "give it logits and class ids"
+        )
     sides = [_as_tensor(graph, side) for side in sides]
     first = as_float(graph, sides[0])
     second = as_float(graph, sides[1]) if name == "mse" else sides[1]
@@ -258,7 +279,9 @@ def _declared_loss(reader: Reader, facts: tuple[object, ...], first: Value, seco
     if facts[1] == "none":
         order, _ = seen_order(kind)
         lead = (SAMPLE,) if SAMPLE in inner else ()
-        after = with_kind(kind, axes=inner if name == "mse" else second.kind.axes, written=(order,) if lead or order else ())
+        after = with_kind(
+            kind, axes=inner if name == "mse" else second.kind.axes, written=(order,) if lead or order else ()
+        )
         return graph.value("loss", aligned, facts, after, span, guards)
     if SAMPLE in inner:
         return graph.value("loss_rows", aligned, facts, Kind(axes=(SAMPLE,), data=kind.data), span, guards)

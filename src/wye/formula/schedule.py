@@ -45,7 +45,9 @@ class Schedule:
         value = evaluate(self.formula.program, {"step": step}, self.formula.text)
         if not isinstance(value, bool | int | float):
             text = self.formula.text
-            raise FormulaError("a schedule is a number.", Place(text, 0, len(text)), type(value).__name__, "write a number")
+            raise FormulaError(
+                "a schedule is a number.", Place(text, 0, len(text)), type(value).__name__, "write a number"
+            )
         return value
 
     def __repr__(self) -> str:

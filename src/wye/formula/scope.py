@@ -85,8 +85,12 @@ class Sources:
         if self.closed and name not in self.input_kinds:
             known = [*self.modules, *self.kinds, *self.formulas, *self.input_kinds]
             if name in FUNCTIONS:
-                raise graph.error(f"the function `{name}` is to be called.", span, name, f"write {FUNCTIONS[name].signature}")
-            raise graph.error(f"there is no value called `{name}`.", span, name, did_you_mean(name, known, f"give it: {name}=..."))
+                raise graph.error(
+                    f"the function `{name}` is to be called.", span, name, f"write {FUNCTIONS[name].signature}"
+                )
+            raise graph.error(
+                f"there is no value called `{name}`.", span, name, did_you_mean(name, known, f"give it: {name}=...")
+            )
         kind = self.input_kinds.get(name, Kind(dtype="assumed", tensor=False))
         return graph.value("input", (), (name,), self._marked(graph, kind), span)
 
@@ -119,15 +123,22 @@ class Reading:
         place = Place(self.sources.text, node.span[0] + text.offset, node.span[1] + text.offset)
         if node.id in inside:
             raise FormulaError(
-                f"`{node.id}` is read by its own formula.", place, " -> ".join((*inside, node.id)), "name another value there"
+                f"`{node.id}` is read by its own formula.",
+                place,
+                " -> ".join((*inside, node.id)),
+                "name another value there",
             )
         if len(inside) >= MAX_FORMULAS:
-            raise FormulaError(f"named formulas nest at most {MAX_FORMULAS} deep.", place, node.id, "write some of them in place")
+            raise FormulaError(
+                f"named formulas nest at most {MAX_FORMULAS} deep.", place, node.id, "write some of them in place"
+            )
         self.enter(self.sources.formulas[node.id], (*inside, node.id))
         self.formulas.setdefault(node.id)
 
 
-def assemble(text: str, program: Program, formulas: Mapping[str, tuple[str, Program]]) -> tuple[str, Text, dict[str, Text]]:
+def assemble(
+    text: str, program: Program, formulas: Mapping[str, tuple[str, Program]]
+) -> tuple[str, Text, dict[str, Text]]:
     """One text of a formula and its named formulas, so that every place in it can be shown."""
     whole, placed = text, dict[str, Text]()
     for name, (own, tree) in formulas.items():
@@ -135,5 +146,3 @@ def assemble(text: str, program: Program, formulas: Mapping[str, tuple[str, Prog
         placed[name] = Text(tree, len(whole) + len(head))
         whole += head + own
     return whole, Text(program), placed
-
-

@@ -32,7 +32,8 @@ def met(left: Operand, right: Operand, stretch: bool = False) -> Shape | None:
         right: the second.
         stretch: whether one side's axes of size 1 may grow (under `*`, `/` and as a condition).
     """
-    if not left.shape or left.shape == right.shape:
+    alike = len(left.shape) == len(right.shape)  # asked first: sizes of unlike axes are never compared
+    if not left.shape or (alike and left.shape == right.shape):
         return right.shape
     if not right.shape:
         return left.shape
@@ -42,16 +43,16 @@ def met(left: Operand, right: Operand, stretch: bool = False) -> Shape | None:
         return data.shape if fits else None
     if not left.data:
         return broadcast(left.shape, right.shape)
-    if len(left.shape) != len(right.shape):
-        return None
-    return _stretched(left, right, stretch)
+    return _stretched(left, right, stretch) if alike else None
 
 
 def _stretched(left: Operand, right: Operand, stretch: bool) -> Shape | None:
     rank = len(left.shape)
     loose = [axis for axis in range(rank) if left.shape[axis] != right.shape[axis]]
     keeps = [{axis % rank for axis in side.kept} for side in (left, right)]
-    free = [axis for axis in loose if not any(axis in kept and s.shape[axis] == 1 for kept, s in zip(keeps, (left, right)))]
+    free = [
+        axis for axis in loose if not any(axis in kept and s.shape[axis] == 1 for kept, s in zip(keeps, (left, right)))
+    ]
     grows_left = all(left.shape[axis] == 1 for axis in free)
     grows_right = all(right.shape[axis] == 1 for axis in free)
     if free and not (stretch and (grows_left or grows_right)):

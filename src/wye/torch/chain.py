@@ -39,7 +39,9 @@ class Chain(Node):
         taken = reserved(type(self))
         for name in named:
             if name in taken or not NAME.match(name):
-                raise PartError(f"the name `{name}` belongs to the module.", f"{name}=...", name, f"call the stage `{name}_stage`")
+                raise PartError(
+                    f"the name `{name}` belongs to the module.", f"{name}=...", name, f"call the stage `{name}_stage`"
+                )
         stages = {**{str(place): module for place, module in enumerate(modules)}, **named}
         self._settle(stages, "batch", shared, {})
 

@@ -59,11 +59,17 @@ class Condition:
             self.source, self.dice = source, []
             self.inputs = () if isinstance(source, NUMBERS) else parameters(source)[1:]
         else:
-            raise PartError(f"the {what} decides nothing.", what, type(source).__name__, "give a formula, a callable or a number")
+            raise PartError(
+                f"the {what} decides nothing.", what, type(source).__name__, "give a formula, a callable or a number"
+            )
         self.sides = tuple(name for name in self.inputs if name != FLOWING)
 
     def __str__(self) -> str:
-        return str(self.source) if isinstance(self.source, Formula | bool | int) else getattr(self.source, "__name__", "callable")
+        return (
+            str(self.source)
+            if isinstance(self.source, Formula | bool | int)
+            else getattr(self.source, "__name__", "callable")
+        )
 
     def __call__(self, x: Any, sides: Mapping[str, Any], size: int) -> Any:
         """A plain number where the whole batch is decided at once, else a tensor with one element for each sample."""
@@ -91,7 +97,10 @@ class Condition:
     def _side(self, sides: Mapping[str, Any], name: str) -> Any:
         if name not in sides:
             raise FlowError(
-                f"the {self.what} reads `{name}`, which is not given.", str(self), f"side inputs {listed(sides)}", f"give {name}=..."
+                f"the {self.what} reads `{name}`, which is not given.",
+                str(self),
+                f"side inputs {listed(sides)}",
+                f"give {name}=...",
             )
         return sides[name]
 
@@ -114,7 +123,9 @@ class Condition:
             analysis = self.recipe.analysis(dict(zip(self.inputs, kinds, strict=True)), dice=True)
             result = analysis.outputs[0].kind
             if len(analysis.outputs) > 1:
-                raise FormulaError("a condition is one value.", str(self), f"{len(analysis.outputs)} values", "join them by and, or")
+                raise FormulaError(
+                    "a condition is one value.", str(self), f"{len(analysis.outputs)} values", "join them by and, or"
+                )
             signature = Signature(self.inputs, assumed=False, callables=self.recipe.callables)
             sample = result.sample or "*" in (result.axes or ())
             self.made[kinds] = function(analysis, FRONT, signature), sample
@@ -139,8 +150,14 @@ class Condition:
             return value.reshape(size)
         text = str(self)
         place = Place(self.text, 0, len(text)) if isinstance(self.source, Formula) else text
-        what = f"the {self.what} has one element for each sample." if self.per == "sample" else f"the {self.what} has one element."
-        raise FlowError(what, place, f"shape {tuple(value.shape)} for {size} samples", f"write any({text}) or all({text})")
+        what = (
+            f"the {self.what} has one element for each sample."
+            if self.per == "sample"
+            else f"the {self.what} has one element."
+        )
+        raise FlowError(
+            what, place, f"shape {tuple(value.shape)} for {size} samples", f"write any({text}) or all({text})"
+        )
 
 
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:

@@ -28,7 +28,9 @@ def not_a_tensor(graph: Graph, value: Value) -> Callable[[object], None]:
         items = f" of {len(got)}" if isinstance(got, tuple | list | dict) else ""  # type: ignore[arg-type]
         word = graph.written_at(value.span)
         fix = f'take an item: {word}[0] or {word}["logits"]' if items else "return a tensor"
-        raise FormulaError(f"`{word}` is a {type(got).__name__}, not a tensor.", place, f"a {type(got).__name__}{items}", fix)
+        raise FormulaError(
+            f"`{word}` is a {type(got).__name__}, not a tensor.", place, f"a {type(got).__name__}{items}", fix
+        )
 
     return refuse
 
@@ -80,7 +82,22 @@ KERNELS: dict[str, Any] = {
     "distances": k.distances,
     **{
         f"f_{name}": getattr(torch, name)
-        for name in ("abs", "exp", "expm1", "log", "log1p", "sqrt", "relu", "sigmoid", "tanh", "sin", "cos", "sign", "round", "floor")
+        for name in (
+            "abs",
+            "exp",
+            "expm1",
+            "log",
+            "log1p",
+            "sqrt",
+            "relu",
+            "sigmoid",
+            "tanh",
+            "sin",
+            "cos",
+            "sign",
+            "round",
+            "floor",
+        )
     },
     "f_softplus": f.softplus,
     "f_stop": Tensor.detach,
@@ -103,7 +120,14 @@ KERNELS: dict[str, Any] = {
     "reduce_all_all": torch.all,
     **{
         f"reduce_{scope}{name}": function
-        for name, function in (("mean", f.mean), ("max", f.amax), ("min", f.amin), ("norm", f.norm), ("var", f.var), ("logsumexp", f.logsumexp))
+        for name, function in (
+            ("mean", f.mean),
+            ("max", f.amax),
+            ("min", f.amin),
+            ("norm", f.norm),
+            ("var", f.var),
+            ("logsumexp", f.logsumexp),
+        )
         for scope in ("", "all_")
     },
     **{
@@ -139,5 +163,3 @@ class TorchFront:
 
 
 FRONT = TorchFront()
-
-

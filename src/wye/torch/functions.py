@@ -111,7 +111,9 @@ def amin(x: Tensor, dims: Dims = (), keep: bool = False) -> Tensor:
 
 def _check_some(x: Tensor, dims: Dims) -> None:
     if 0 in ([x.shape[dim] for dim in dims] or x.shape):
-        raise Misfit("there is no largest and no smallest of nothing.", f"shape {tuple(x.shape)}", "give it one entry at least")
+        raise Misfit(
+            "there is no largest and no smallest of nothing.", f"shape {tuple(x.shape)}", "give it one entry at least"
+        )
 
 
 def norm(x: Tensor, dims: Dims | None = None, keep: bool = False) -> Tensor:
@@ -160,7 +162,11 @@ def min_where(x: Tensor, condition: Tensor, dims: Dims | None, keep: bool) -> Te
     condition, over = _condition(x, condition), _all_dims(x, dims)
     some = condition.any(over) if over else condition
     if not torch.compiler.is_compiling() and not bool(some.all()):
-        raise Misfit("there is no largest and no smallest of nothing.", "a condition that leaves nothing", "leave one entry at least")
+        raise Misfit(
+            "there is no largest and no smallest of nothing.",
+            "a condition that leaves nothing",
+            "leave one entry at least",
+        )
     return torch.amin(_filled(x, condition, torch.inf), over, keep)
 
 
@@ -260,7 +266,9 @@ def cross_entropy(logits: Tensor, target: Tensor, reduction: str, ignore_index: 
     classes = logits.shape[-1]
     flat = logits.reshape(-1, classes) if logits.dim() != 2 else logits
     if target.is_floating_point() and target.shape == logits.shape:
-        found = F.cross_entropy(flat, target.reshape(-1, classes).to(flat.dtype), reduction="none", label_smoothing=label_smoothing)
+        found = F.cross_entropy(
+            flat, target.reshape(-1, classes).to(flat.dtype), reduction="none", label_smoothing=label_smoothing
+        )
         return _over(found.reshape(logits.shape[:-1]), reduction)
     if target.is_floating_point() or target.shape != logits.shape[:-1]:
         raise Misfit(
@@ -285,7 +293,9 @@ def mse_rows(pred: Tensor, target: Tensor, reduction: str) -> Tensor:
     return found if reduction == "none" else _row_functions[reduction](rows(found), (1,))
 
 
-def cross_entropy_rows(logits: Tensor, target: Tensor, reduction: str, ignore_index: int, label_smoothing: float) -> Tensor:
+def cross_entropy_rows(
+    logits: Tensor, target: Tensor, reduction: str, ignore_index: int, label_smoothing: float
+) -> Tensor:
     found = cross_entropy(logits, target, "none", ignore_index, label_smoothing)
     if reduction != "mean" or target.is_floating_point():
         return found if reduction == "none" else _row_functions[reduction](rows(found), (1,))

@@ -75,7 +75,12 @@ class Join(Parts):
             raise FormulaError(f"`{operator}` is not an operator.", f"Join.of({operator!r}, ...)", operator, fix)
         names = [letter for letter in "abcdefghijklmnopqrstuvwyz"][: len(modules)]
         if not 2 <= len(modules) == len(names):
-            raise PartError("an operator joins 2 to 25 modules.", f"Join.of({operator!r}, ...)", f"{len(modules)} modules", "give two or more")
+            raise PartError(
+                "an operator joins 2 to 25 modules.",
+                f"Join.of({operator!r}, ...)",
+                f"{len(modules)} modules",
+                "give two or more",
+            )
         calls = [f"{name}(x)" for name in names]
         text = f" {operator} ".join(calls)
         if operator == "mean":
@@ -144,7 +149,9 @@ class Join(Parts):
         """A call whose inputs are not all tensors of floats."""
         assert self._made is not None
         if capturing():
-            return self._traced(*(torch.as_tensor(value) if isinstance(value, bool | int | float) else value for value in inputs))
+            return self._traced(
+                *(torch.as_tensor(value) if isinstance(value, bool | int | float) else value for value in inputs)
+            )
         return self._made.variant(inputs)(self, *inputs)
 
     def _replace_formula(self, name: str, formula: Formula) -> None:
@@ -190,13 +197,20 @@ class Join(Parts):
         if len(args) > len(known):
             return InputError("too many inputs are given.", place, f"{len(args)} inputs", f"give {listed(known)}")
         if doubled:
-            return InputError(f"the input `{doubled[0]}` is given twice.", place, f"by position and by name: {doubled[0]}", "give it once")
+            return InputError(
+                f"the input `{doubled[0]}` is given twice.",
+                place,
+                f"by position and by name: {doubled[0]}",
+                "give it once",
+            )
         if unknown:
             fix = did_you_mean(unknown[0], known, f"give {listed(known)}")
             return InputError(f"there is no input `{unknown[0]}`.", place, listed(kwargs), fix)
         if missing:
             given = [*positional, *kwargs]
-            return InputError(f"the input `{missing[0]}` is missing.", place, f"given: {listed(given)}", f"give {missing[0]}=...")
+            return InputError(
+                f"the input `{missing[0]}` is missing.", place, f"given: {listed(given)}", f"give {missing[0]}=..."
+            )
         return None
 
     def _refuse_missing(self) -> None:
@@ -213,7 +227,9 @@ class Join(Parts):
 
     def _replicate_for_data_parallel(self) -> Join:
         replica = cast(Join, super()._replicate_for_data_parallel())
-        replica._kinds = {name: kind for name, kind in self._kinds.items() if name not in self._mirrors}  # set as buffers
+        replica._kinds = {
+            name: kind for name, kind in self._kinds.items() if name not in self._mirrors
+        }  # set as buffers
         replica._install(self._made)
         return replica
 
@@ -248,5 +264,7 @@ def frozen(module: nn.Module) -> Frozen:
         True
     """
     if not isinstance(module, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise PartError("only a module can be frozen.", "frozen(...)", type(module).__name__, "write stop(x) for a value")
+        raise PartError(
+            "only a module can be frozen.", "frozen(...)", type(module).__name__, "write stop(x) for a value"
+        )
     return Frozen(module)

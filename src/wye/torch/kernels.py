@@ -68,7 +68,13 @@ def item(x: Any, key: int | str) -> Any:
     try:
         return x[key]
     except (KeyError, IndexError, TypeError):
-        known = ", ".join(map(repr, x)) if hasattr(x, "keys") else f"{len(x)} items" if hasattr(x, "__len__") else type(x).__name__
+        known = (
+            ", ".join(map(repr, x))
+            if hasattr(x, "keys")
+            else f"{len(x)} items"
+            if hasattr(x, "__len__")
+            else type(x).__name__
+        )
         raise Misfit(f"there is no item {key!r}.", known, "take one that is there") from None
 
 
@@ -138,7 +144,11 @@ def pick_one(x: Tensor, place: float | Tensor, dim: int) -> Tensor:
 def _pick_rows(x: Tensor, index: Tensor, shared: int) -> Tensor:
     lead, rest = x.shape[:shared], x.shape[shared + 1 :]
     if any(a != b for a, b in zip(lead, index.shape[:shared], strict=True)):
-        raise Misfit("the index and the value share axes of two sizes.", f"{tuple(index.shape)} and {tuple(x.shape)}", "give them one size")
+        raise Misfit(
+            "the index and the value share axes of two sizes.",
+            f"{tuple(index.shape)} and {tuple(x.shape)}",
+            "give them one size",
+        )
     width = math.prod(rest)
     flat = index.reshape(*lead, math.prod(index.shape[shared:]), 1).expand(*lead, -1, width)
     found = torch.gather(x.reshape(*lead, x.shape[shared], width), shared, flat)
@@ -148,7 +158,12 @@ def _pick_rows(x: Tensor, index: Tensor, shared: int) -> Tensor:
 def out_of_range(index: Tensor, size: int) -> Misfit:
     low, high = (int(index.min()), int(index.max())) if index.numel() else (0, 0)
     bad = low if low < 0 else high
-    return Misfit(f"the index {bad} is out of range.", f"{low} to {high} for an axis of size {size}", f"give whole numbers from 0 to {size - 1}", RangeError)
+    return Misfit(
+        f"the index {bad} is out of range.",
+        f"{low} to {high} for an axis of size {size}",
+        f"give whole numbers from 0 to {size - 1}",
+        RangeError,
+    )
 
 
 @dataclass(frozen=True)
@@ -237,10 +252,13 @@ def fit(context: Tensor, *data: Tensor) -> Tensor:
     return context.reshape(()) if context.dim() > most and context.numel() == 1 else context
 
 
-def level(values: Sequence[Tensor], place: int, strict: bool, facts: Sequence[tuple[bool, bool, tuple[int, ...], bool]]) -> Tensor:
+def level(
+    values: Sequence[Tensor], place: int, strict: bool, facts: Sequence[tuple[bool, bool, tuple[int, ...], bool]]
+) -> Tensor:
     """One of several values that meet sample by sample: its own axes behind that of the samples."""
     own: list[Shape] = [
-        tuple(value.shape[1:] if sample else value.shape) for value, (_, sample, _, _) in zip(values, facts, strict=True)
+        tuple(value.shape[1:] if sample else value.shape)
+        for value, (_, sample, _, _) in zip(values, facts, strict=True)
     ]
     operands = [Operand(shape, data, kept) for shape, (data, _, kept, _) in zip(own, facts, strict=True)]
     if strict and len(values) == 2 and met(operands[0], operands[1], facts[0][3] or facts[1][3]) is None:

@@ -146,7 +146,11 @@ class Repeat(Node):
         return counts
 
     def _wrong_times(self, got: str) -> FlowError:
-        what = "times is a whole number, 0 or more." if self._many is None else f"times is a whole number from 0 to {self._many}: there are {self._many} blocks."
+        what = (
+            "times is a whole number, 0 or more."
+            if self._many is None
+            else f"times is a whole number from 0 to {self._many}: there are {self._many} blocks."
+        )
         return FlowError(what, repr_line(self), got, "round it, or bound it: clamp(..., 0, 3)")
 
     def _settled_fall(self, kind: str, bounds: tuple[float, ...]) -> float:
@@ -164,13 +168,20 @@ def check_widths(blocks: Sequence[nn.Module]) -> None:
     known = {size for pair in widths for size in pair if size is not None}
     if len(known) > 1:
         shown = ", ".join(f"{a} -> {b}" for a, b in widths)
-        raise PartError("blocks of a Repeat have one width, in and out.", "Repeat([...])", shown, "give them equal widths")
+        raise PartError(
+            "blocks of a Repeat have one width, in and out.", "Repeat([...])", shown, "give them equal widths"
+        )
 
 
 def width(block: nn.Module) -> tuple[int | None, int | None]:
     """The features that a block takes and gives, from its first and last layer that tell."""
     pairs = (("in_features", "out_features"), ("in_channels", "out_channels"))
-    told = [(getattr(m, a), getattr(m, b)) for m in block.modules() for a, b in pairs if isinstance(getattr(m, a, None), int)]
+    told = [
+        (getattr(m, a), getattr(m, b))
+        for m in block.modules()
+        for a, b in pairs
+        if isinstance(getattr(m, a, None), int)
+    ]
     return (told[0][0], told[-1][1]) if told else (None, None)
 
 
@@ -216,7 +227,12 @@ class While(Node):
         if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise PartError("a loop has a bound.", f"max_steps={max_steps!r}", repr(max_steps), "write max_steps=20")
         if on_limit not in ("stop", "error"):
-            raise PartError("samples at the limit are stopped, or an error.", f"on_limit={on_limit!r}", repr(on_limit), "write on_limit='stop'")
+            raise PartError(
+                "samples at the limit are stopped, or an error.",
+                f"on_limit={on_limit!r}",
+                repr(on_limit),
+                "write on_limit='stop'",
+            )
         self._settle({"block": block}, per, shared, parts)
         self.max_steps, self.on_limit = max_steps, on_limit
         self.paths = {"block": Count(), "passed": Count(), "stopped": Count()}

@@ -122,7 +122,9 @@ class Made:
         """The function for inputs that are not all tensors of floats."""
         kinds = tuple(map(kind_of, values))
         if kinds not in self.variants:
-            given = {name: kind or Kind(dtype="any", tensor=False) for name, kind in zip(self.inputs, kinds, strict=True)}
+            given = {
+                name: kind or Kind(dtype="any", tensor=False) for name, kind in zip(self.inputs, kinds, strict=True)
+            }
             analysis = self.recipe.analysis(given)
             self.variants[kinds] = self._function(analysis, Signature(self.inputs, assumed=False))
         return self.variants[kinds]

@@ -140,7 +140,12 @@ class Node(Parts):
     def _settle(self, stages: Mapping[str, Any], per: str, shared: Iterable[str], parts: Mapping[str, Any]) -> None:
         """Holds stages and parts, and says which side inputs they want."""
         if per not in PER:
-            raise PartError(f"a {type(self).__name__} decides per sample or per batch.", f"per={per!r}", repr(per), "write per='sample'")
+            raise PartError(
+                f"a {type(self).__name__} decides per sample or per batch.",
+                f"per={per!r}",
+                repr(per),
+                "write per='sample'",
+            )
         self._hold(parts)
         self.per, self.shared = per, frozenset(shared)
         self.paths = {}
@@ -183,7 +188,12 @@ class Node(Parts):
             return bits < bounds[0] * 2**32
         low, high = int(bounds[0]), int(bounds[1])
         if low > high:
-            raise FlowError("a die has a lowest and a highest side.", f"die({low}, {high})", f"{low} > {high}", f"write die({high}, {low})")
+            raise FlowError(
+                "a die has a lowest and a highest side.",
+                f"die({low}, {high})",
+                f"{low} > {high}",
+                f"write die({high}, {low})",
+            )
         return low + bits % (high - low + 1)
 
     def _settled_fall(self, kind: str, bounds: tuple[float, ...]) -> float:
@@ -238,7 +248,9 @@ class Node(Parts):
         new = self._lone(name, x, sides)
         if versions != [_version(tensor) for tensor in leaves(x)]:
             fix = "use the one that returns a new tensor, such as ReLU() for ReLU(inplace=True)"
-            raise FlowError(f"the branch `{name}` writes into its input.", repr_line(self), "an in-place operation", fix)
+            raise FlowError(
+                f"the branch `{name}` writes into its input.", repr_line(self), "an in-place operation", fix
+            )
         if not alike(x, new):
             raise FlowError(
                 f"the branch `{name}` changes the shape beside samples that pass unchanged.",
@@ -278,5 +290,3 @@ def repr_line(node: Node) -> str:
     """A node in one line, for errors and tables."""
     words = node.extra_repr()
     return f"{type(node).__name__}({words})"
-
-

@@ -85,7 +85,10 @@ class Objective(Join):
             found = [mapping[name] for mapping in (*mappings, more) if name in mapping]
             if any(value is not found[0] for value in found):
                 raise InputError(
-                    f"two mappings hold an input `{name}`.", f"{type(self).__name__}.on(...)", name, f"give it by name: {name}=..."
+                    f"two mappings hold an input `{name}`.",
+                    f"{type(self).__name__}.on(...)",
+                    name,
+                    f"give it by name: {name}=...",
                 )
             if found:
                 given[name] = found[0]

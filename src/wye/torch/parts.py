@@ -51,9 +51,13 @@ def check_names(parts: Mapping[str, Any], reserved: frozenset[str]) -> None:
     """Refuses names that cannot be read in a formula, or that the module itself needs."""
     for name in parts:
         if name in reserved:
-            raise PartError(f"the name `{name}` belongs to the module.", f"{name}=...", name, f"call the part `{name}_part`")
+            raise PartError(
+                f"the name `{name}` belongs to the module.", f"{name}=...", name, f"call the part `{name}_part`"
+            )
         if not NAME.match(name):
-            raise PartError(f"`{name}` is no name.", f"{name}=...", repr(name), "use ASCII letters, digits and _, a letter first")
+            raise PartError(
+                f"`{name}` is no name.", f"{name}=...", repr(name), "use ASCII letters, digits and _, a letter first"
+            )
         if name in FUNCTIONS and FUNCTIONS[name].kind == "random":
             raise PartError(f"the name `{name}` belongs to a die.", f"{name}=...", name, f"call the part `{name}_part`")
 
@@ -139,7 +143,10 @@ class Parts(nn.Module):
             super().__setattr__(name, value)
         else:
             raise PartError(
-                f"`{name}` is a {before}, not a {kind}.", f"{type(self).__name__}.{name} = ...", type(value).__name__, f"assign a {before}"
+                f"`{name}` is a {before}, not a {kind}.",
+                f"{type(self).__name__}.{name} = ...",
+                type(value).__name__,
+                f"assign a {before}",
             )
 
     def advance(self) -> None:
@@ -167,7 +174,9 @@ class Parts(nn.Module):
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         with self._plain():
             super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-        loaded = {name: value for name in (*self._mirrors, "step") if _holds_number(value := state_dict.get(prefix + name))}
+        loaded = {
+            name: value for name in (*self._mirrors, "step") if _holds_number(value := state_dict.get(prefix + name))
+        }
         if self._schedules and "step" in loaded:
             self._step = int(loaded["step"])
             self._refresh()
