@@ -160,8 +160,8 @@ class Body:
         if guard.check in WITH_LEAVES:
             args = [*args, *self.leaves]
         call = f"{writer.constant(check)}({writer.all_of(args)})"
-        if guard.check in ("meet", "exact_mse"):
-            left, right = (writer.of(arg) for arg in args)
+        if guard.check == "exact_mse" or (guard.check == "meet" and args[0].kind.data == args[1].kind.data):
+            left, right = (writer.of(arg) for arg in args)  # data and context rarely have one rank
             call = f"{left}.shape == {right}.shape or {call}"
         self.statements.append((call, guard.span))
 
@@ -217,9 +217,8 @@ class Body:
             found.append(f"if {' or '.join(f'{name} is _absent' for name in defaults)}: _self._refuse_missing()")
         if self.signature.assumed:
             tests = [
-                f"getattr({name}, 'dtype', None) not in {writer.kernel('floats')}"
-                if floats
-                else f"not isinstance({name}, {writer.kernel('Tensor')})"
+                f"not isinstance({name}, {writer.kernel('Tensor')})"
+                + (f" or {name}.dtype not in {writer.kernel('floats')}" if floats else "")
                 for name, floats in self.tested.items()
             ]
             if tests:
