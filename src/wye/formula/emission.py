@@ -16,8 +16,8 @@ ALIASES = frozenset({"same", "bind", "tensor_only", "float_only"})
 class Front(Protocol):
     """What a framework gives: kernels by name, whether it captures a graph, and a word on what is no tensor."""
 
-    kernels: Mapping[str, Any]
-
+    @property
+    def kernels(self) -> Mapping[str, Any]: ...
     def capturing(self) -> bool: ...
     def not_a_tensor(self, graph: Graph, value: Value) -> Callable[[object], None]: ...
 

@@ -71,6 +71,26 @@ def _sign(x: Number) -> Number:
     return (x > 0) - (x < 0)
 
 
+def _and(left: Number, right: Number) -> bool:
+    return bool(left) and bool(right)
+
+
+def _or(left: Number, right: Number) -> bool:
+    return bool(left) or bool(right)
+
+
+def _log1p(x: Number) -> float:
+    return -math.inf if x == -1 else math.nan if x < -1 else math.log1p(x)
+
+
+def _relu(x: Number) -> Number:
+    return max(x, 0)
+
+
+def _where(condition: Number, x: Number, y: Number) -> Number:
+    return x if condition else y
+
+
 OPERATIONS: dict[str, Callable[..., Number]] = {
     "+": operator.add,
     "-": operator.sub,
@@ -86,15 +106,15 @@ OPERATIONS: dict[str, Callable[..., Number]] = {
     ">=": operator.ge,
     "negative": operator.neg,
     "not": operator.not_,
-    "and": lambda left, right: bool(left) and bool(right),
-    "or": lambda left, right: bool(left) or bool(right),
+    "and": _and,
+    "or": _or,
     "abs": abs,
     "exp": _float(math.exp),
     "expm1": _float(math.expm1),
     "log": _float(math.log),
-    "log1p": lambda x: _float(math.log)(1 + x) if x <= -1 else math.log1p(x),
+    "log1p": _log1p,
     "sqrt": _float(math.sqrt),
-    "relu": lambda x: max(x, 0),
+    "relu": _relu,
     "sigmoid": _sigmoid,
     "tanh": math.tanh,
     "softplus": _softplus,
@@ -107,7 +127,7 @@ OPERATIONS: dict[str, Callable[..., Number]] = {
     "clamp": _clamp,
     "clamp_low": max,
     "clamp_high": min,
-    "where": lambda condition, x, y: x if condition else y,
+    "where": _where,
     "max": max,
     "min": min,
 }

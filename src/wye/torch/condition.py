@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..errors import FlowError, FormulaError, PartError, Place, did_you_mean, listed
 from ..formula.codegen import Signature, function
 from ..formula.formula import Formula
-from ..formula.graph import NUMBER, Kind
+from ..formula.graph import NUMBER, Kind, Value
 from .failures import explained
 from .front import FRONT
 from .making import Recipe, dtype_class
@@ -45,7 +45,8 @@ class Condition:
         what: str,
     ) -> None:
         self.node, self.per, self.shared, self.what = node, per, shared, what
-        self.source: Formula | Callable[..., Any] | bool | int
+        self.source: Formula | Callable[..., Any] | bool | int | float
+        self.dice: list[Value]
         self.made: dict[tuple[Kind, ...], tuple[FunctionType, bool]] = {}
         if isinstance(source, str | Formula):
             self.source = Formula(source)
@@ -55,8 +56,9 @@ class Condition:
             self.text = analysis.graph.text
             self.calls = frozenset(v.span for v in analysis.graph.values() if v.op == "call")
             self.dice = [value for value in analysis.graph.values() if value.op == "random"]
-        elif isinstance(source, NUMBERS) or callable(source):
-            self.source, self.dice = source, []
+        elif isinstance(source, bool | int | float) or callable(source):
+            self.source = source
+            self.dice = []
             self.inputs = () if isinstance(source, NUMBERS) else parameters(source)[1:]
         else:
             raise PartError(
