@@ -55,10 +55,15 @@ class Meet(Check):
     """Two undeclared values: see `shapes.met`."""
 
     def verify(self, shapes: Sequence[Shape]) -> None:
-        (left_data, left_kept), (right_data, right_kept), stretch = self.facts  # type: ignore[misc]
-        left, right = Operand(shapes[0], left_data, left_kept), Operand(shapes[1], right_data, right_kept)  # type: ignore[arg-type]
-        if met(left, right, bool(stretch)) is None:
-            raise self.refusal(shapes)
+        *sides, stretch = self.facts
+        operands: list[Operand] = []
+        behind = 2
+        for shape, (data, kept, unless) in zip(shapes, sides, strict=False):  # type: ignore[misc]
+            undone = any(shapes[behind : behind + unless])
+            operands.append(Operand(shape, data, () if undone else kept))
+            behind += unless
+        if met(*operands, bool(stretch)) is None:
+            raise self.refusal(shapes[:2])
 
     def refusal(self, shapes: Sequence[Shape]) -> FormulaError:
         left, right = self.words(0), self.words(1)
@@ -70,7 +75,7 @@ class Meet(Check):
         else:
             what = f"`{left}` and `{right}` would broadcast to something larger than both."
         got = self.described(shapes) + (f" -> {both}" if both else "")
-        return self.error(what, got, f"name the axes: {_named(left, shapes[0])} and {_named(right, shapes[1])}")
+        return self.error(what, got, _cure(left, right, shapes))
 
 
 def _stretched(shapes: Sequence[Shape]) -> Shape | None:
@@ -86,10 +91,36 @@ LETTERS = "bkdtefgh"
 
 def _named(text: str, shape: Shape) -> str:
     """A value with names for its axes, as the cure shows it."""
-    if not shape:
+    return _bracketed(text, [LETTERS[place] if place < len(LETTERS) else f"a{place}" for place in range(len(shape))])
+
+
+def _cure(left: str, right: str, shapes: Sequence[Shape]) -> str:
+    """Both values with names for their axes, one name for one size; an axis of size 1 that would stretch is picked."""
+    first = [LETTERS[place % len(LETTERS)] for place in range(len(shapes[0]))]
+    second: list[str] = []
+    alike = len(shapes[0]) == len(shapes[1])
+    for place, size in enumerate(shapes[1]):
+        same = [name for name, other in zip(first, shapes[0], strict=True) if other == size and name not in second]
+        if place < len(first) and first[place] in same:
+            second.append(first[place])
+        elif alike and 1 in (size, shapes[0][place]):
+            second.append("0" if size == 1 else first[place])
+            first[place] = first[place] if size == 1 else "0"
+        elif same and not alike:
+            second.append(same[-1])
+        elif len(shapes[0]) < len(shapes[1]):
+            second.append(next(letter for letter in LETTERS if letter not in (*first, *second)))
+        else:
+            return "give them one shape"
+    if not (set(first) <= {*second, "0"} or set(second) <= {*first, "0"}):
+        return "give them one shape"
+    return f"name the axes: {_bracketed(left, first)} and {_bracketed(right, second)}"
+
+
+def _bracketed(text: str, names: Sequence[str]) -> str:
+    if not names:
         return text
-    names = ", ".join(LETTERS[place] if place < len(LETTERS) else f"a{place}" for place in range(len(shape)))
-    return f"{text}[{names}]" if text.isidentifier() else f"({text})[{names}]"
+    return f"{text if text.isidentifier() else f'({text})'}[{', '.join(names)}]"
 
 
 class NoAxes(Check):
@@ -295,7 +326,7 @@ class Product(Check):
             raise self.error(
                 "the matrices do not multiply.",
                 self.described(own),
-                "the last axis of the first is the first of the second's two",
+                "name what is summed: sum(a[i, d] * b[d, j], d)",
             )
 
 
@@ -304,7 +335,7 @@ class Exact(Check):
 
     def verify(self, shapes: Sequence[Shape]) -> None:
         if shapes[0] != shapes[1]:
-            fix = f"name the axes: {_named(self.words(0), shapes[0])} and {_named(self.words(1), shapes[1])}"
+            fix = _cure(self.words(0), self.words(1), shapes)
             raise self.error("the loss takes two values of one shape.", self.described(shapes), fix)
 
 

@@ -134,9 +134,9 @@ class Body:
         return True
 
     def tensor_only(self, value: Value) -> None:
-        """Inputs are tested at the start, what parts return when it comes."""
+        """Inputs are tested at the start, what parts return and what is no tensor of floats when it comes."""
         source, writer = value.args[0], self.writer
-        if source.op == "input":
+        if source.op == "input" and self.signature.assumed:
             self.tested.setdefault(str(source.facts[0]), False)
             return
         refuse = writer.constant(self.front.not_a_tensor(self.analysis.graph, source))
@@ -161,7 +161,7 @@ class Body:
             args = [*args, *self.leaves]
         call = f"{writer.constant(check)}({writer.all_of(args)})"
         if guard.check == "exact_mse" or (guard.check == "meet" and args[0].kind.data == args[1].kind.data):
-            left, right = (writer.of(arg) for arg in args)  # data and context rarely have one rank
+            left, right = map(writer.of, args[:2])  # data and context rarely have one rank
             call = f"{left}.shape == {right}.shape or {call}"
         self.statements.append((call, guard.span))
 
@@ -176,7 +176,7 @@ class Body:
                 continue
             dim = place - len(axes) if REST in axes[:place] else place
             source, source_dim = self.binders.setdefault(name, (value, dim))
-            if source is not value:
+            if (source, source_dim) != (value, dim):
                 others += [source] if source not in others else []
                 known.append((name, others.index(source) + 1, source_dim))
         check = Sizes(guard, graph.text, self.front.capturing, known)

@@ -32,6 +32,7 @@ class Kind:
         sample: not declared, and the samples are its first axis.
         shape: not declared; two values with the same mark have the same shape.
         kept: axes of size 1 that a reduction with `keepdims=True` left, as written.
+        unless: values that met it since; with axes of their own they undo `kept`.
         position: whether it is made of the positions along its axes alone; such values cross freely.
         tensor: whether it is known to be a tensor or a number, not a tuple or a dict.
     """
@@ -43,6 +44,7 @@ class Kind:
     sample: bool = False
     shape: int | None = None
     kept: tuple[int, ...] = ()
+    unless: tuple[Value, ...] = ()
     position: bool = False
     tensor: bool = True
 

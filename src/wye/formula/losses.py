@@ -16,7 +16,7 @@ kept = target[...] != ignore_index
 total = logsumexp(logits[..., k], k)
 picked = total - logits[..., where(kept, target[...], 0)]
 smooth = total - mean(logits[..., k], k)
-entry = (1 - label_smoothing) * picked + label_smoothing * smooth
+entry = where(label_smoothing == 0, picked, (1 - label_smoothing) * picked + label_smoothing * smooth)
 """
 CROSS_ENTROPY = {
     "none": _PER_ENTRY + "where(kept, entry, 0)",

@@ -130,11 +130,13 @@ def _undeclared(
     open_kinds = [kind for kind in kinds if not kind.scalar]
     marks = {kind.shape for kind in open_kinds}
     alike = len(marks) == 1 and None not in marks
+    kept, unless = _kept([value for value in values if not value.kind.scalar])
     kind = Kind(
         data=any(kind.data for kind in kinds),
         sample=sample,
         shape=open_kinds[0].shape if alike else graph.new_shape(),
-        kept=tuple(unique(axis for kind in kinds for axis in kind.kept)),
+        kept=kept,
+        unless=unless,
     )
     if alike and (not sample or all(one.sample or one.axes == () for one in kinds)):
         return values, kind, []
@@ -143,6 +145,18 @@ def _undeclared(
     if not rules.strict:
         return values, kind, []
     return [_fit(graph, value, values) for value in values], kind, _pairs(values, span, stretch)
+
+
+def _kept(values: Sequence[Value]) -> tuple[tuple[int, ...], tuple[Value, ...]]:
+    """The axes that stay kept: those of all data that meets, but for what turns out to have no axes."""
+    deciding = [value for value in values if value.kind.data] or list(values)
+    keeping = [value for value in deciding if value.kind.kept]
+    if not keeping:
+        return (), ()
+    first, *others = (value.kind.kept for value in keeping)
+    kept = tuple(axis for axis in first if all(axis in other for other in others))
+    bare = [value for value in deciding if not value.kind.kept]
+    return kept, tuple(unique([*(one for value in keeping for one in value.kind.unless), *bare]))
 
 
 def _fit(graph: Graph, value: Value, others: Sequence[Value]) -> Value:
@@ -180,6 +194,9 @@ def _pairs(values: Sequence[Value], span: Span, stretch: Sequence[bool]) -> list
                 continue
             if left.kind.shape is not None and left.kind.shape == right.kind.shape:
                 continue
-            sides = tuple((value.kind.data, value.kind.kept) for value in (left, right))
-            guards.append(Guard("meet", (left, right), (*sides, stretch[place] or stretch[other]), span))
+            undoing = [value.kind.unless if value.kind.kept else () for value in (left, right)]
+            pairs = zip((left, right), undoing, strict=True)
+            sides = tuple((value.kind.data, value.kind.kept, len(unless)) for value, unless in pairs)
+            args = (left, right, *undoing[0], *undoing[1])
+            guards.append(Guard("meet", args, (*sides, stretch[place] or stretch[other]), span))
     return guards

@@ -22,8 +22,21 @@ def chain(reader: Reader, node: Chain) -> Value:
         return value
     value = reader.read(node.first)
     for sign, right in node.rest:
-        value = operator(reader, sign, value, reader.read(right), (reader.at(node)[0], reader.at(right)[1]))
+        value = operator(reader, sign, value, reader.read(right), _upto(reader, node, right))
     return value
+
+
+def _upto(reader: Reader, node: Node, right: Node) -> Span:
+    """The piece of a chain that ends with one of its operands, its brackets closed."""
+    (start, stop), end, text = reader.at(node), reader.at(right)[1], reader.graph.text
+    while text[start:end].count("(") > text[start:end].count(")"):
+        closed = text.find(")", end, stop) + 1
+        if not closed or text[end : closed - 1].strip():
+            break
+        end = closed
+    while text[start] == "(" and text[start:end].count("(") > text[start:end].count(")"):
+        start += 1
+    return (start, end)
 
 
 def _factor(reader: Reader, node: Node, found: list[Value]) -> Value:
@@ -35,9 +48,8 @@ def _factor(reader: Reader, node: Node, found: list[Value]) -> Value:
         return found[-1]
     mine: list[Value] = []
     factors = [Factor(_factor(reader, node.first, mine))]
-    start = reader.at(node)[0]
     for sign, right in node.rest:
-        span = (start, reader.at(right)[1])
+        span = _upto(reader, node, right)
         if sign in ("*", "/"):
             factors.append(Factor(_factor(reader, right, mine), sign == "/"))
             continue
@@ -81,7 +93,7 @@ def operator(reader: Reader, sign: str, left: Value, right: Value, span: Span) -
     values = arithmetic(graph, values)
     if sign in ("/", "**"):
         values = [as_float(graph, v) if v.kind.dtype == "int" else v for v in values]
-    met, kind, guards = meet(graph, values, span, reader.rules, [sign in PRODUCT] * 2)
+    met, kind, guards = meet(graph, values, span, reader.rules, [sign in ("*", "/")] * 2)
     dtype = "int" if all(map(_is_whole, values)) else "float"
     return graph.value("operator", met, (sign,), with_kind(kind, dtype=dtype), span, guards)
 

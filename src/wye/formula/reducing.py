@@ -39,9 +39,9 @@ def reduction(reader: Reader, name: str, nodes: Values, axes: Axes, options: Opt
     rules = Meeting(reader.rules.strict, reader.rules.meant or bool(axes))
     met, kind, guards = meet(graph, [value, *extras], span, rules, [False] + [True] * len(extras))
     if extras:
-        met = _filled(graph, met, kind, span)
+        met = _filled(graph, met, kind, span, guards)
     dtype = "small" if name in ("any", "all") else "float"
-    return _reduce(reader, name, met, with_kind(kind, dtype=dtype, kept=()), axes, options, span, guards)
+    return _reduce(reader, name, met, with_kind(kind, dtype=dtype), axes, options, span, guards)
 
 
 def _prepared(graph: Graph, name: str, value: Value) -> Value:
@@ -60,9 +60,9 @@ def _as_tensor(graph: Graph, value: Value) -> Value:
     return graph.value("to_tensor", (value,), (), Kind(axes=(), data=False), value.span)
 
 
-def _filled(graph: Graph, met: list[Value], kind: Kind, span: Span) -> list[Value]:
+def _filled(graph: Graph, met: list[Value], kind: Kind, span: Span, guards: list[Guard]) -> list[Value]:
     """The value as wide as its condition, so that leaving entries out is counted right."""
-    return [graph.value("broadcast", (met[0], met[1]), (), kind, span), met[1]]
+    return [graph.value("broadcast", (met[0], met[1]), (), kind, span, guards), met[1]]
 
 
 def _reduce(
@@ -93,7 +93,9 @@ def _reduce(
             )
         place = int(axis) + (1 if kind.sample and int(axis) >= 0 else 0)  # type: ignore[arg-type]
         checks = [*guards, Guard("has_axis", (values[0],), (axis, kind.sample), span)]
-        after = with_kind(kind, shape=graph.new_shape(), kept=(int(axis),) if keep else ())  # type: ignore[arg-type]
+        kept = _still_kept(kind, int(axis), keep)  # type: ignore[arg-type]
+        unless = () if keep else kind.unless
+        after = with_kind(kind, shape=graph.new_shape(), kept=kept, unless=unless)
         return graph.value("reduce", values, (name, (place,), keep), after, span, checks)
     lost = axes or tuple(axis for axis in own if axis != SAMPLE)
     left = tuple(axis for axis in own if axis not in lost)
@@ -105,6 +107,14 @@ def _reduce(
         return graph.value("reduce_rows", values, (name, None, False), after, span, guards)
     dims = tuple(dim_of(own, axis) for axis in own if axis in lost)
     return graph.value("reduce", values, (name, dims, False), after, span, guards)
+
+
+def _still_kept(kind: Kind, axis: int, keep: bool) -> tuple[int, ...]:
+    """The axes of size 1 that are kept behind a further reduction; those in doubt are given up."""
+    if keep:
+        return (axis,) if kind.unless else tuple(unique((*kind.kept, axis)))
+    moved = [one for one in kind.kept if one != axis and (one < 0) == (axis < 0)]
+    return tuple(one - 1 if one > axis >= 0 else one + 1 if one < axis < 0 else one for one in moved)
 
 
 def _check_axes(
@@ -148,7 +158,7 @@ def _weighted_mean(reader: Reader, value: Value, weight: Value, axes: Axes, opti
     rules = Meeting(reader.rules.strict, reader.rules.meant or bool(axes))
     met, kind, guards = meet(graph, [value, weight], span, rules, [False, True])
     met[1] = graph.value("broadcast", (met[1], met[0]), (), kind, span)
-    return _reduce(reader, "weighted_mean", met, with_kind(kind, kept=()), axes, options, span, guards)
+    return _reduce(reader, "weighted_mean", met, kind, axes, options, span, guards)
 
 
 def along(reader: Reader, name: str, nodes: Values, axes: Axes, options: Options, span: Span) -> Value:
@@ -159,13 +169,13 @@ def along(reader: Reader, name: str, nodes: Values, axes: Axes, options: Options
     axis = _one_axis(reader, name, [value, *extras], axes, options, span)
     met, kind, guards = meet(graph, [value, *extras], span, reader.rules, [False] + [True] * len(extras))
     if extras:
-        met = _filled(graph, met, kind, span)
+        met = _filled(graph, met, kind, span, guards)
     dim = (
         dim_of(kind.axes, axis)
         if kind.axes is not None and isinstance(axis, str)
         else _checked_dim(met[0], axis, guards, span)
     )
-    return graph.value("along", met, (name, dim), with_kind(kind, kept=()), span, guards)
+    return graph.value("along", met, (name, dim), kind, span, guards)
 
 
 def _checked_dim(value: Value, axis: str | int, guards: list[Guard], span: Span) -> int:

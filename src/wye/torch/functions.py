@@ -25,11 +25,10 @@ def cast(x: Tensor, dtype: str) -> Tensor:
 
 
 def clamp(x: Any, low: Any, high: Any) -> Tensor:
-    return clamp_high(clamp_low(x, low), high) if _mixed(x, low, high) else torch.clamp(x, low, high)
-
-
-def _mixed(x: Any, low: Any, high: Any) -> bool:
-    return not isinstance(x, Tensor) or isinstance(low, Tensor) != isinstance(high, Tensor)
+    if isinstance(x, Tensor) and isinstance(low, Tensor) == isinstance(high, Tensor):
+        return torch.clamp(x, low, high)
+    first = next(value for value in (x, low, high) if isinstance(value, Tensor))
+    return clamp_high(clamp_low(_like(x, first), low), high)
 
 
 def clamp_low(x: Any, low: Any) -> Tensor:
