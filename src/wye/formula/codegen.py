@@ -60,6 +60,7 @@ def function(
     roots = lowered(analysis.graph, [*wanted, *named_inputs(analysis.graph)])
     values = in_order(roots)
     body.leaves = [value for value in values if body.is_given(value)]
+    body.writer.like = first_floats(values)
     for value in values:
         body.value(value)
     roots = roots[: len(wanted)]
@@ -73,6 +74,17 @@ def function(
         returned = f"_self.{signature.finish}({returned})"
     body.statements.append((f"return {returned}", roots[0].span))
     return body.compiled()
+
+
+def first_floats(values: Sequence[Value]) -> list[str]:
+    """The first input or part of floats as the function finds it, or nothing: in its dtype whole numbers become floats."""
+    for value in values:
+        source = value
+        while source.op in ALIASES:
+            source = source.args[0]
+        if value.kind.dtype == "float" and source.op in ("input", "part"):
+            return [f"_self.{source.facts[0]}" if source.op == "part" else str(source.facts[0])]
+    return []
 
 
 def named_inputs(graph: Graph) -> list[Value]:
@@ -122,8 +134,6 @@ class Body:
             self.statements.append((f"{writer.of(value)} = {expression}", value.span))
         if value.op in ("tensor_only", "part") and value not in self.leaves:
             self.leaves.append(value)
-        if value in self.leaves and value.kind.dtype in ("float", "assumed") and not writer.like:
-            writer.like.append(writer.of(value))
 
     def is_given(self, value: Value) -> bool:
         """Whether it is an input that is a tensor, as `opening` or the caller has seen to; it takes its name."""

@@ -26,7 +26,7 @@ class Front(Protocol):
 class Writer:
     """The names of values and of what the function finds in its globals.
 
-    `like` holds the name of the first value of floats, whose dtype numbers take that meet no other.
+    `like` holds the name of the first value of floats: whole numbers that become floats by themselves take its dtype.
     """
 
     front: Front
@@ -233,7 +233,10 @@ EXPRESSIONS: dict[str, Callable[[Writer, Value], str]] = {
     "matmul": _kernel("matmul"),
     "fit": _kernel("fit"),
     "level": _tuple_kernel("level"),
-    "to_float": _kernel("to_float"),
+    "to_float": lambda writer, value: (
+        f"{writer.kernel('to_float')}({', '.join([writer.of(value.args[0]), *writer.like])})"
+    ),
+    "float_like": _kernel("to_float"),
     "widen": _widen("widen"),
     "as_float": _widen("to_float"),
     "to_tensor": lambda writer, value: (
@@ -242,5 +245,5 @@ EXPRESSIONS: dict[str, Callable[[Writer, Value], str]] = {
     "structure": lambda writer, value: _tuple_kernel(f"structure_{value.facts[0]}")(
         writer, Value(value.op, value.args, value.facts[1:], value.kind, value.span)
     ),
-    "random": lambda writer, value: f"_self._fall({value.facts[0]!r}, {writer.all_of(value.args)})",
+    "random": lambda writer, value: f"_self._fall({value.facts[0]!r}, {value.span[0]}, {writer.all_of(value.args)})",
 }

@@ -9,7 +9,7 @@ from .contraction import Factor, product_value
 from .graph import Guard, Kind, Value, with_kind
 from .meeting import check_crossing, meet, without_axes
 from .numeric import fold
-from .reader import Reader, arithmetic, as_float, numbers_only, tensor
+from .reader import Reader, arithmetic, as_float, is_whole, numbers_only, tensor
 from .tree import PRODUCT, Chain, Compare, Negative, Node, Span
 
 
@@ -90,16 +90,12 @@ def operator(reader: Reader, sign: str, left: Value, right: Value, span: Span) -
         return _matmul(reader, values, span)
     if numbers_only(values):
         return fold(graph, sign, values, span)
-    values = arithmetic(graph, values)
+    values = arithmetic(graph, values, sign)
     if sign in ("/", "**"):
         values = [as_float(graph, v) if v.kind.dtype == "int" else v for v in values]
     met, kind, guards = meet(graph, values, span, reader.rules, [sign in ("*", "/")] * 2)
-    dtype = "int" if all(map(_is_whole, values)) else "float"
+    dtype = "int" if all(map(is_whole, values)) else "float"
     return graph.value("operator", met, (sign,), with_kind(kind, dtype=dtype), span, guards)
-
-
-def _is_whole(value: Value) -> bool:
-    return value.kind.dtype == "int" or (value.op == "constant" and isinstance(value.facts[0], int))
 
 
 def _matmul(reader: Reader, values: list[Value], span: Span) -> Value:

@@ -26,23 +26,33 @@ class Reader(Protocol):
     def refuse_axis(self, node: Node) -> Exception: ...
 
 
-def arithmetic(graph: Graph, values: list[Value]) -> list[Value]:
+def arithmetic(graph: Graph, values: list[Value], sign: str = "") -> list[Value]:
     """The values ready to be computed with: booleans and small integers become floats.
 
-    Beside a float they take its dtype by themselves; beside whole numbers or alone they become the default float.
+    Beside a float they take its dtype; so do whole numbers beside a number with a fraction. Alone they take that of
+    the formula's first floats, else the default float.
     """
-    floats = any(value.kind.dtype in ("float", "assumed") for value in values)
-    return [_widened(graph, value, floats) for value in values]
+    floats = [value for value in values if value.kind.dtype in ("float", "assumed")]
+    fraction = any(value.kind.number and not is_whole(value) for value in values)
+    return [_widened(graph, value, floats, sign, fraction) for value in values]
 
 
-def _widened(graph: Graph, value: Value, beside_float: bool) -> Value:
+def is_whole(value: Value) -> bool:
+    """Whether it is made of whole numbers."""
+    return value.kind.dtype == "int" or (value.op == "constant" and type(value.facts[0]) is int)
+
+
+def _widened(graph: Graph, value: Value, floats: list[Value], sign: str, fraction: bool) -> Value:
     dtype = value.kind.dtype
-    if dtype in ("number", "float", "int") or (dtype == "small" and beside_float):
-        return value
     if dtype == "assumed":
         return float_only(graph, value)
-    op = "to_float" if dtype == "small" else "widen"
-    return graph.value(op, (value,), (), with_kind(value.kind, dtype="float", tensor=True), value.span)
+    if dtype in ("number", "float") or (dtype == "int" and (floats or not fraction)):
+        return value
+    kind = with_kind(value.kind, dtype="float", tensor=True)
+    if dtype != "any" and floats:
+        # torch multiplies and adds booleans to floats by itself; it does not subtract them.
+        return graph.value("float_like", (value, floats[0]), (), kind, value.span) if sign == "-" else value
+    return graph.value("to_float" if dtype != "any" else "widen", (value,), (), kind, value.span)
 
 
 def as_float(graph: Graph, value: Value) -> Value:

@@ -20,9 +20,11 @@ SMALL = frozenset({torch.bool, torch.uint8, torch.int8, torch.int16, torch.uint1
 HALF = frozenset({torch.float16, torch.bfloat16})
 
 
-def to_float(x: Tensor) -> Tensor:
-    """Whole numbers and booleans in the default float; floats as they are."""
-    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+def to_float(x: Tensor, like: Tensor | None = None) -> Tensor:
+    """Whole numbers and booleans as floats like others, else in the default float; floats as they are."""
+    if x.is_floating_point():
+        return x
+    return x.to(like.dtype if like is not None and like.is_floating_point() else torch.get_default_dtype())
 
 
 def widen(x: Tensor) -> Tensor:
@@ -83,7 +85,8 @@ def unpack(x: Any, place: int, count: int) -> Any:
     found = len(x) if isinstance(x, tuple | list) else None
     if found != count:
         got = f"{found} values" if found is not None else f"one {type(x).__name__}"
-        raise Misfit(f"the line binds {count} names.", got, "bind as many names as there are values")
+        what = f"the line binds {count} names to {got}."
+        raise Misfit(what, got, "bind as many names as there are values", FormulaError)
     return x[place]
 
 
@@ -160,7 +163,7 @@ def out_of_range(index: Tensor, size: int) -> Misfit:
     bad = low if low < 0 else high
     return Misfit(
         f"the index {bad} is out of range.",
-        f"{low} to {high} for an axis of size {size}",
+        f"indices from {low} to {high}, an axis of size {size}",
         f"give whole numbers from 0 to {size - 1}",
         RangeError,
     )
