@@ -60,3 +60,18 @@ def crossing(all_axes: Sequence[Iterable[str]]) -> tuple[int, int, str, str] | N
         if place != alone[0][0]:
             return alone[0][0], place, alone[0][1], name
     return None
+
+
+def apart(all_axes: Sequence[Iterable[str]]) -> tuple[int, int, str, str] | None:
+    """Two names that no value has together: the places of the values that bring them, and the names; else None.
+
+    For two values that is `crossing`. Of three, one may hold the names of the other two: `where(m[i, j], a[i], b[j])`.
+    """
+    names = [frozenset(axes) - {SAMPLE, REST} for axes in all_axes]
+    for first, ours in enumerate(names):
+        for second in range(first + 1, len(names)):
+            for one in sorted(ours - names[second]):
+                for other in sorted(names[second] - ours):
+                    if not any({one, other} <= held for held in names):
+                        return first, second, one, other
+    return None

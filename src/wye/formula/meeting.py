@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from .axes import crossing, shown, union, unique
+from .axes import apart, crossing, shown, union, unique
 from .graph import REST, SAMPLE, Axes, Graph, Guard, Kind, Value, with_kind
 from .tree import Span
+
+Rule = Callable[[Sequence[Iterable[str]]], tuple[int, int, str, str] | None]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def meet(
     if any(value.kind.declared for value in values):
         ready = without_axes(graph, values)
         if not rules.meant:
-            check_crossing(graph, ready, span)
+            check_crossing(graph, ready, span, apart)
         aligned, kind, guards = align(graph, ready, span)
         return aligned, with_kind(kind, data=data), guards
     if all(value.kind.scalar for value in values):
@@ -63,10 +65,13 @@ def without_axes(graph: Graph, values: Sequence[Value]) -> list[Value]:
     return found
 
 
-def check_crossing(graph: Graph, values: Sequence[Value], span: Span) -> None:
-    """Refuses values that each have a name the other lacks, unless positions bring it."""
+def check_crossing(graph: Graph, values: Sequence[Value], span: Span, rule: Rule = crossing) -> None:
+    """Refuses values that each have a name the other lacks, unless positions bring it.
+
+    `rule` is `crossing` for the factors of a product, `apart` for values that meet otherwise.
+    """
     real = [value for value in values if not value.kind.position]
-    found = crossing([value.kind.names for value in real])
+    found = rule([value.kind.names for value in real])
     if found is None:
         return
     first, second, one, other = found

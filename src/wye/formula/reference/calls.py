@@ -10,7 +10,7 @@ from ...errors import ShapeError, did_you_mean
 from . import functions as numpy_functions
 from .functions import ALONG, ELEMENTWISE, PAIR, REDUCTIONS, calculated, cast_to, selected, truth
 from .given import Given, numbered_axis
-from .meeting import check_crossing, spread, together
+from .meeting import check_apart, spread, together
 from .structure import structured
 from .values import Array, Named, Order, Term, derived, describe, floating
 
@@ -43,7 +43,7 @@ def _elementwise(given: Given) -> Named:
 def _where(given: Given) -> Named:
     condition, x, y = given.terms
     span = given.site.span
-    check_crossing(given.terms, given.rules, span)
+    check_apart(given.terms, given.rules, span)
     values = together([x, y], given.rules, span, crossing=False)
     like = together([condition, Term(values, x.node)], given.rules, span, stretch=True, crossing=False)
     chosen = selected(spread(x.value, like), spread(y.value, like))

@@ -49,7 +49,7 @@ class Rules:
 def together(terms: Sequence[Term], rules: Rules, span: Span, stretch: bool = False, crossing: bool = True) -> Named:
     """What several values become together, met from the left: axes and shape, with no entries yet."""
     if crossing:
-        check_crossing(terms, rules, span)
+        check_apart(terms, rules, span)
     first, *others = terms
     met = first
     for term in others:
@@ -90,6 +90,17 @@ def check_crossing(terms: Sequence[Term], rules: Rules, span: Span) -> None:
     lonely = [t for t in real if any(counts[name] == 1 and name != REST for name in t.value.axes or ())]
     if len(lonely) > 1 and not rules.meant:
         raise _crossing(lonely[0], lonely[1], rules, span)
+
+
+def check_apart(terms: Sequence[Term], rules: Rules, span: Span) -> None:
+    """Refuse two names that no value here has together: what check_crossing says of two values, for any number."""
+    real = [term for term in terms if term.value.axes and not term.value.position]
+    held = [set(term.value.axes or ()) - {REST} for term in real]
+    for first, ours in enumerate(held):
+        for second, theirs in enumerate(held[:first]):
+            strange = [(a, b) for a in ours - theirs for b in theirs - ours]
+            if not rules.meant and any(not any({a, b} <= names for names in held) for a, b in strange):
+                raise _crossing(real[second], real[first], rules, span)
 
 
 def _blank(shape: Shape, axes: Order | None, operands: Sequence[Named], kept: tuple[int, ...] = ()) -> Named:
