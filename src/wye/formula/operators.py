@@ -73,7 +73,8 @@ def _product(reader: Reader, factors: Sequence[Factor], span: Span) -> Value:
     if not any(factor.value.kind.declared for factor in factors):
         value = factors[0].value
         for factor in factors[1:]:
-            place = (value.span[0], factor.value.span[1])
+            place = (max(span[0], value.span[0]), min(span[1], factor.value.span[1]))
+            place = place if place[0] < place[1] else span
             value = operator(reader, "/" if factor.inverse else "*", value, factor.value, place)
         return value
     values = arithmetic(graph, [tensor(graph, factor.value) for factor in factors])
@@ -146,14 +147,14 @@ def logic(reader: Reader, word: str, values: Sequence[Value], span: Span) -> Val
 def compare(reader: Reader, node: Compare) -> Value:
     """`a < b <= c`: each neighbouring pair, joined by `and`."""
     graph, found = reader.graph, list[Value]()
-    left = tensor(graph, reader.read(node.first))
+    left, start = tensor(graph, reader.read(node.first)), reader.at(node.first)[0]
     for sign, other in node.rest:
         right = tensor(graph, reader.read(other))
-        span = (left.span[0], reader.at(other)[1])
+        span = (start, reader.at(other)[1])
         if numbers_only([left, right]):
             found.append(fold(graph, sign, [left, right], span))
         else:
             met, kind, guards = meet(graph, [left, right], span, reader.rules)
             found.append(graph.value("operator", met, (sign,), with_kind(kind, dtype="small"), span, guards))
-        left = right
+        left, start = right, reader.at(other)[0]
     return logic(reader, "and", found, reader.at(node))

@@ -130,7 +130,8 @@ class Made:
         return self.variants[kinds]
 
     def codes(self) -> list[FunctionType]:
-        return [self.forward, self.traced, *self.variants.values()]
+        """All functions made so far; those that another one calls come before it."""
+        return [*self.variants.values(), self.traced, self.forward]
 
 
 def terms_of(analysis: Analysis) -> dict[str, Value]:
