@@ -9,6 +9,13 @@ from ..errors import FormulaError, Misfit, Place, RangeError, WyeError
 OURS = (RuntimeError, IndexError, TypeError, ValueError, ArithmeticError, AttributeError, NotImplementedError)
 CURES = (
     ("same device", "the values lie on different devices.", "move all to one: module.to(device), tensor.to(device)"),
+    (
+        "expected device",
+        "the values lie on different devices.",
+        "move all to one: module.to(device), tensor.to(device)",
+    ),
+    ("same dtype", "the values are of different dtypes.", "cast one of them: cast(value, dtype='float32')"),
+    ("expected scalar type", "the values are of different dtypes.", "cast one of them: cast(value, dtype='float32')"),
     ("out of range", "an index is out of range.", "give whole numbers from 0 to the size of the axis - 1"),
     ("out of bounds", "an index is out of range.", "give whole numbers from 0 to the size of the axis - 1"),
 )

@@ -21,18 +21,27 @@ def capturing() -> bool:
 
 
 def not_a_tensor(graph: Graph, value: Value) -> Callable[[object], None]:
-    """What to say of a part that returned no tensor."""
+    """What to say of an input, or of what a part returned, that is no tensor."""
     place = Place(graph.text, *value.span)
 
     def refuse(got: object) -> None:
-        items = f" of {len(got)}" if isinstance(got, tuple | list | dict) else ""  # type: ignore[arg-type]
-        word = graph.written_at(value.span)
-        fix = f'take an item: {word}[0] or {word}["logits"]' if items else "return a tensor"
-        raise FormulaError(
-            f"`{word}` is a {type(got).__name__}, not a tensor.", place, f"a {type(got).__name__}{items}", fix
+        kind, word = type(got).__name__, graph.written_at(value.span)
+        items = list(got) if isinstance(got, dict) else list(range(len(got))) if isinstance(got, tuple | list) else []
+        fix = f"take an item: {word}[{_quoted(items[0])}]" if items else "a part returns a tensor, an input is one"
+        held = (
+            f" of {', '.join(map(_quoted, items[:8]))}"
+            if isinstance(got, dict)
+            else f" of {len(items)}"
+            if items
+            else ""
         )
+        raise FormulaError(f"`{word}` is a {kind}, not a tensor.", place, f"a {kind}{held}", fix)
 
     return refuse
+
+
+def _quoted(key: object) -> str:
+    return f'"{key}"' if isinstance(key, str) else repr(key)
 
 
 def contraction(axes: tuple[Axes, ...], lost: Axes, kept: Axes, mean: bool) -> Contraction:

@@ -58,7 +58,7 @@ class Join(Parts):
         self._strict = strict
         self._inputs: tuple[str, ...] | None = None
         self._hold(parts)
-        self._source: Formula | Callable[..., Any] = Formula(formula) if isinstance(formula, str | Formula) else formula
+        self._source: Formula | Callable[..., Any] = formula if callable(formula) else Formula(formula)
         self._install(self._make(self._source, self._formulas))
 
     @classmethod
@@ -78,7 +78,7 @@ class Join(Parts):
             raise PartError(
                 "an operator joins 2 to 25 modules.",
                 f"Join.of({operator!r}, ...)",
-                f"{len(modules)} modules",
+                _counted(len(modules), "module"),
                 "give two or more",
             )
         calls = [f"{name}(x)" for name in names]
@@ -98,7 +98,7 @@ class Join(Parts):
 
     @formula.setter
     def formula(self, formula: str | Formula | Callable[..., Any]) -> None:
-        source = Formula(formula) if isinstance(formula, str | Formula) else formula
+        source = formula if callable(formula) else Formula(formula)
         made = self._make(source, self._formulas)
         self._source = source
         self._install(made)
@@ -195,7 +195,9 @@ class Join(Parts):
         unknown = [name for name in kwargs if name not in known]
         missing = [name for name in required if name not in positional and name not in kwargs]
         if len(args) > len(known):
-            return InputError("too many inputs are given.", place, f"{len(args)} inputs", f"give {listed(known)}")
+            return InputError(
+                "too many inputs are given.", place, _counted(len(args), "input"), f"give {listed(known)}"
+            )
         if doubled:
             return InputError(
                 f"the input `{doubled[0]}` is given twice.",
@@ -208,9 +210,7 @@ class Join(Parts):
             return InputError(f"there is no input `{unknown[0]}`.", place, listed(kwargs), fix)
         if missing:
             given = [*positional, *kwargs]
-            return InputError(
-                f"the input `{missing[0]}` is missing.", place, f"given: {listed(given)}", f"give {missing[0]}=..."
-            )
+            return InputError(f"the input `{missing[0]}` is missing.", place, listed(given), f"give {missing[0]}=...")
         return None
 
     def _refuse_missing(self) -> None:
@@ -236,6 +236,10 @@ class Join(Parts):
     def extra_repr(self) -> str:
         words = [repr(self._source.text) if isinstance(self._source, Formula) else repr(self._source)]
         return ", ".join([*words, *self._settings()])
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 class Frozen(nn.Module):

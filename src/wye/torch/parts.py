@@ -41,7 +41,7 @@ def part_kind(name: str, value: object) -> str:
         return "callable"
     raise PartError(
         f"`{name}` is no part.",
-        f"{name}={type(value).__name__}(...)",
+        f"{name}=...",
         type(value).__name__,
         "give a module, a Parameter, a tensor, a number, a formula, a Schedule or a callable",
     )
