@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..errors import FormulaError
+from ..errors import FormulaError, did_you_mean, listed
 from .axes import seen_order, shown
 from .brackets import bind, line_axes, read_brackets
 from .calls import read_function, unknown_function
@@ -103,7 +103,8 @@ class Scope:
 
     def refuse_axis(self, node: Node) -> FormulaError:
         name = self.graph.written_at(self.at(node))
-        return self.graph.error(f"`{name}` is no axis here.", self.at(node), name, "name it in brackets: value[b, k]")
+        fix = did_you_mean(name, self.axes, f"axes are {listed(self.axes)}; of an undeclared value say axis=1")
+        return self.graph.error(f"there is no axis `{name}`.", self.at(node), name, fix)
 
     def check_names(self, program: Program) -> None:
         """An axis cannot bear the name of a value, nor a line that of anything known."""

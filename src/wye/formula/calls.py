@@ -68,6 +68,8 @@ def bind_call(reader: Reader, node: Call) -> Bound:
         node = Call(node.function, (args[0],), (*node.keywords, ("dtype", args.pop(1))), span=node.span)
     values = dict(zip(names, args, strict=False))
     more = tuple(args[len(names) :])
+    if more and isinstance(more[0], Name) and function.kind in ("reduction", "along", "pair") and not function.variadic:
+        raise reader.refuse_axis(more[0])
     if more and not function.variadic:
         raise _refused(
             reader, function, reader.at(more[0]), "is given too many values.", "leave it out", axes_hint=more[0]
