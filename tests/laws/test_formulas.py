@@ -1,0 +1,214 @@
+"""Laws of formulas, each over thousands of random ones: what they are worth, how they differentiate, how they read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import wye
+from tests.laws import random_formulas, random_shapes
+from wye.errors import WyeError
+from wye.formula.algebra import rebuilt
+from wye.formula.analysis import analyse
+from wye.formula.axes import seen_order
+from wye.formula.grammar import parse
+from wye.formula.graph import Kind
+from wye.formula.reference import evaluate
+from wye.formula.scope import Sources, assemble
+from wye.formula.text import write
+from wye.formula.tree import Chain, Node
+
+Values = dict[str, Any]
+REFUSED = "refused"
+RESTS: tuple[tuple[int, ...], ...] = ((3,), (3, 2), ())
+
+
+@dataclass(frozen=True)
+class Case:
+    """A formula and the values that it reads."""
+
+    text: str
+    values: Values
+
+
+def cases(count: int, seed: int, wrong: float = 0.1) -> list[Case]:
+    """Random formulas: most with named axes, some of them with `...`, the others without; some of them wrong."""
+    random = Random(seed)
+    named = {rest: random_formulas.values(seed, rest) for rest in RESTS}
+    plain = random_shapes.values(seed)
+    found: list[Case] = []
+    for _ in range(count):
+        depth, kind = random.choice((1, 2, 2, 3, 3)), random.random()
+        if kind < 0.2:
+            text, values = random_shapes.ShapeWriter(random).formula(depth), plain
+        else:
+            rest = kind < 0.35
+            text = random_formulas.Writer(random, rest).formula(depth)
+            values = named[random.choice(RESTS) if rest else RESTS[0]]
+        found.append(Case(random_formulas.wrong(text, random) if random.random() < wrong else text, values))
+    return found
+
+
+def on_torch(text: str, values: Values) -> Any:
+    tensors = {
+        name: value if isinstance(value, torch.Tensor) else torch.from_numpy(value) for name, value in values.items()
+    }
+    return wye.evaluate(text, **tensors, f=lambda x: torch.cumsum(x, 0) if x.dim() else x)
+
+
+def on_arrays(text: str, values: Values) -> Any:
+    return evaluate(parse(text), {**values, "f": lambda x: np.cumsum(x, 0) if np.ndim(x) else x}, text)
+
+
+def told(function: Callable[[str, Values], Any], text: str, values: Values) -> Any:
+    """The value, or that there is none."""
+    try:
+        return function(text, values)
+    except WyeError:
+        return REFUSED
+
+
+def differ(left: Any, right: Any, tolerance: float = 1e-10) -> bool:
+    if isinstance(left, str) or isinstance(right, str):
+        return not (isinstance(left, str) and isinstance(right, str))
+    if isinstance(left, tuple):
+        return len(left) != len(right) or any(map(differ, left, right))
+    one, two = (np.asarray(value.detach() if isinstance(value, torch.Tensor) else value) for value in (left, right))
+    if one.shape != two.shape:
+        return True
+    return not np.allclose(one.astype(float), two.astype(float), tolerance, tolerance, equal_nan=True)
+
+
+def shown(wrong: list[str]) -> str:
+    return f"{len(wrong)} formulas, among them:\n\n" + "\n\n".join(wrong[:3])
+
+
+@pytest.mark.long
+def test_a_formula_has_the_value_of_the_reference() -> None:
+    found = cases(2_000, 1)
+    values = [told(on_torch, case.text, case.values) for case in found]
+    wrong = [
+        f"{case.text}\ntorch {value}\nreference {expected}"
+        for case, value in zip(found, values, strict=True)
+        if differ(value, expected := told(on_arrays, case.text, case.values))
+    ]
+    assert not wrong, shown(wrong)
+    assert sum(value is not REFUSED for value in values) > 1_700
+
+
+def _slope(text: str, values: Values, direction: Values, weights: Any, step: float) -> float:
+    """The directional derivative by central differences, Richardson's first step taken."""
+
+    def difference(size: float) -> float:
+        moved = [{**values, **{n: values[n] + sign * size * d for n, d in direction.items()}} for sign in (1, -1)]
+        up, down = (float(np.sum(np.asarray(on_arrays(text, one), float) * weights)) for one in moved)
+        return (up - down) / (2 * size)
+
+    return (4 * difference(step / 2) - difference(step)) / 3
+
+
+@pytest.mark.long
+def test_gradients_are_those_of_the_reference() -> None:
+    """Where two step sizes disagree there is a kink or a jump, and no derivative to compare."""
+    compared, wrong, rng = 0, list[str](), np.random.default_rng(7)
+    for case in cases(1_300, 2, wrong=0):
+        names = [n for n in wye.Formula(case.text).names if n in case.values and case.values[n].dtype == np.float64]
+        expected = told(on_arrays, case.text, case.values)
+        if isinstance(expected, str | tuple | float | bool) or not names or "f(" in case.text:
+            continue
+        if np.asarray(expected).dtype != np.float64 or not np.isfinite(expected).all() or np.abs(expected).max() > 1e3:
+            continue
+        direction = {name: rng.normal(size=case.values[name].shape) for name in names}
+        weights = rng.normal(size=np.shape(expected))
+        slopes = [_slope(case.text, case.values, direction, weights, step) for step in (1e-3, 2e-3)]
+        scale = 1 + abs(slopes[0])
+        if not np.isfinite(slopes).all() or abs(slopes[0] - slopes[1]) > 1e-7 * scale:
+            continue
+        leaves = {name: torch.from_numpy(case.values[name]).clone().requires_grad_() for name in names}
+        value = on_torch(case.text, {**case.values, **leaves})
+        total = (value * torch.from_numpy(np.asarray(weights))).sum()
+        grads = torch.autograd.grad(total, list(leaves.values()), allow_unused=True) if total.requires_grad else []
+        pairs = zip(names, grads, strict=True) if grads else ()
+        slope = sum(float((g * torch.from_numpy(direction[n])).sum()) for n, g in pairs if g is not None)
+        compared += 1
+        if not abs(slope - slopes[0]) <= 1e-6 * scale:
+            wrong.append(f"{case.text}\ntorch {slope}\nreference {slopes[0]}")
+    assert not wrong, shown(wrong)
+    assert compared >= 600
+
+
+def test_text_and_tree_are_one() -> None:
+    for case in cases(2_000, 3):
+        formula = wye.Formula(case.text)
+        assert wye.Formula(str(formula)) == formula
+        assert parse(str(formula)) == parse(case.text)
+        assert write(parse(str(formula))) == str(formula)
+
+
+def _commuted(node: Node, random: Random) -> Node:
+    """The operands of `+` and of `*` in another order."""
+    if not isinstance(node, Chain) or random.random() < 0.3:
+        return node
+    sign, other = node.rest[0]
+    if sign in ("+", "*"):
+        return Chain(other, ((sign, node.first), *node.rest[1:]))
+    return node
+
+
+def _orders(text: str, values: Values) -> list[tuple[tuple[str, ...], bool]]:
+    """For each value of a formula the order of its axes, and whether it is beyond doubt."""
+    formula = wye.Formula(text)
+    kinds = {
+        name: Kind(dtype={"f": "float", "i": "int", "b": "small"}[value.dtype.kind]) for name, value in values.items()
+    }
+    whole, top, _ = assemble(text, formula.program, {})
+    analysis = analyse(Sources(top, whole, modules=frozenset("f"), input_kinds=kinds, closed=True))
+    return [seen_order(value.kind) for value in analysis.outputs]
+
+
+def _settled(text: str, other: str, values: Values) -> tuple[str, str]:
+    """Both with their value named on a line, where no written value settles the order of its axes."""
+    orders = told(_orders, text, values)
+    if orders is REFUSED or orders[0][1]:
+        return text, other
+    target = f"seen[{', '.join(orders[0][0])}] = "
+    lasts = (one.rpartition("\n") for one in (text, other))
+    return tuple(f"{lines}{end}{target}{last}\nseen" for lines, end, last in lasts)  # type: ignore[return-value]
+
+
+@pytest.mark.long
+def test_commuting_changes_nothing_that_is_seen() -> None:
+    """Values, refusals, what parts and renamings see; the order of the result, where it is settled."""
+    random, changed, refused, wrong = Random(4), 0, 0, list[str]()
+    for case in cases(1_500, 4):
+        program = parse(case.text)
+        commuted = rebuilt(program, lambda node: _commuted(node, random))
+        if commuted == program or len(program.values) > 1:
+            continue
+        text, other = _settled(case.text, write(commuted), case.values)
+        value, expected = told(on_torch, other, case.values), told(on_torch, text, case.values)
+        changed, refused = changed + 1, refused + (expected is REFUSED)
+        if differ(value, expected, 1e-9):
+            wrong.append(f"{text}\n-> {other}\n{expected}\n{value}")
+    assert not wrong, shown(wrong)
+    assert changed - refused > 600
+
+
+@pytest.mark.long
+def test_names_of_axes_are_only_names() -> None:
+    """Other names, in another alphabetical order, change nothing."""
+    fresh = {"b": "zb", "a": "y", "k": "x2", "t": "w", "d": "v", "i": "u_", "j": "kk"}
+    for case in cases(1_000, 5):
+        if any(ord(name) > 96 and name in case.values for name in fresh):
+            continue
+        formula = wye.Formula(case.text)
+        axes = [name for name in formula.axes if name in fresh]
+        renamed = formula.rename({name: fresh[name] for name in axes})
+        value, expected = told(on_torch, str(renamed), case.values), told(on_torch, case.text, case.values)
+        assert not differ(value, expected), f"{case.text}\n-> {renamed}\n{expected}\n{value}"
