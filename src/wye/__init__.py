@@ -7,7 +7,6 @@ tells what truly happened. Importing this package loads no framework; the first 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
 
 __version__ = "0.1.0"
 
@@ -37,7 +36,7 @@ _HOME = {
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'wye' has no attribute {name!r}")
     value = getattr(import_module(f".{_HOME[name]}", __name__), name)
