@@ -19,11 +19,11 @@ class Function:
         kind: `elementwise` (arguments meet by name), `reduction` (loses the named axes), `along` (keeps its one
             axis), `pair` (two values meet, then lose one axis), `structure`, `random` or `loss`.
         values: names of the required positional values.
-        extra: names of further values, positional or by keyword, that may be left out.
+        mathematics: one line.
+        extra: names of further values that may be left out; by keyword alone where names of axes may be written.
         options: keywords that take a constant, with their defaults.
         variadic: whether any number of values may be written.
-        differentiable: whether gradients flow (`round`, `sign` give zero, comparisons none).
-        mathematics: one line.
+        smooth: whether gradients flow; those of `round`, `floor` and `sign` are zero, `any` and `all` have none.
     """
 
     name: str

@@ -203,11 +203,14 @@ class Parser:
 
     def deeper(self, weakest: int = OR) -> Node:
         self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise self.error(f"a formula nests at most {MAX_DEPTH} deep.", self.token, fix="name the inner piece first")
+        self.check_depth(self.depth, self.token)
         value = self.value(weakest)
         self.depth -= 1
         return value
+
+    def check_depth(self, depth: int, token: Token) -> None:
+        if depth > MAX_DEPTH:
+            raise self.error(f"a formula nests at most {MAX_DEPTH} deep.", token, fix="name the inner piece first")
 
     def prefix(self, weakest: int) -> Node:
         start = self.token
@@ -225,9 +228,11 @@ class Parser:
 
     def postfix(self) -> Node:
         start = self.token
-        value = self.atom()
+        value, depth = self.atom(), self.depth
         while self.meets("[", "("):
             opened = self.take()
+            depth += 1
+            self.check_depth(depth, opened)
             if opened.text == "(":
                 raise self.error(
                     "only a function or a part can be called, by its name.", opened, fix="call it as name(...)"
@@ -277,11 +282,12 @@ class Parser:
         raise self.error("a value is missing here.", token, fix="write a number, a name or a call")
 
     def number(self, token: Token) -> Number:
-        integer = token.text.isdigit()
         value = float(token.text)
-        if math.isinf(value) or (integer and value >= 2**63):
+        if token.text.isdigit() and math.isfinite(value):
+            value = int(token.text.lstrip("0") or 0)
+        if value >= (2**63 if isinstance(value, int) else math.inf):
             raise self.error("the number is too large.", token, got=token.text[:24], fix="write a smaller one")
-        return Number(int(token.text) if integer else value, span=self.span(token))
+        return Number(value, span=self.span(token))
 
     def call(self, name: Token) -> Call:
         opened = self.take()

@@ -63,12 +63,16 @@ def _cast(x: Number, dtype: Option) -> Number:
     return int(x) if str(dtype).startswith("int") and math.isfinite(x) else float(x)
 
 
-def _clamp(x: Number, low: Number, high: Number) -> Number:
-    return min(max(x, low), high)
-
-
 def _sign(x: Number) -> Number:
-    return (x > 0) - (x < 0)
+    return x if x != x else (x > 0) - (x < 0)
+
+
+def _chosen(choose: Callable[..., Number]) -> Callable[..., Number]:
+    """The largest or the smallest; NaN where there is one."""
+    return lambda *numbers: next((x for x in numbers if x != x), None) or choose(numbers)
+
+
+_largest, _smallest = _chosen(max), _chosen(min)
 
 
 def _and(left: Number, right: Number) -> bool:
@@ -124,12 +128,12 @@ OPERATIONS: dict[str, Callable[..., Number]] = {
     "round": _whole(round),
     "floor": _whole(math.floor),
     "stop": operator.pos,
-    "clamp": _clamp,
-    "clamp_low": max,
-    "clamp_high": min,
+    "clamp": lambda x, low, high: _smallest(_largest(x, low), high),
+    "clamp_low": _largest,
+    "clamp_high": _smallest,
     "where": _where,
-    "max": max,
-    "min": min,
+    "max": _largest,
+    "min": _smallest,
 }
 INLINE = frozenset({"+", "-", "*", "==", "!=", "<", "<=", ">", ">="})
 """Operators that Python's own numbers compute as wished."""

@@ -19,6 +19,13 @@ class Node:
 class Number(Node):
     value: int | float
 
+    def __eq__(self, other: object) -> bool:
+        # A part may tell 1 from 1.0.
+        return isinstance(other, Number) and (type(self.value), self.value) == (type(other.value), other.value)
+
+    def __hash__(self) -> int:
+        return hash((Number, type(self.value), self.value))
+
 
 @dataclass(frozen=True)
 class Name(Node):
