@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -14,32 +13,9 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from ..errors import InputError
 from ..torch.node import Count, Node
+from .account import Path, Weight
 from .attribute import Ways, reason
 from .report import table
-
-NONE, ZERO, MOVED = "none", "zero", "nonzero"
-
-
-@dataclass
-class Weight:
-    """One weight: on how many optimizer steps its gradient was None, zero, or not zero, and why it was None."""
-
-    none: int = 0
-    zero: int = 0
-    nonzero: int = 0
-    reasons: Counter[str] = field(default_factory=Counter[str])
-
-    @property
-    def steps(self) -> int:
-        return self.none + self.zero + self.nonzero
-
-
-@dataclass(frozen=True)
-class Path:
-    """One way through a node: how often it ran, and on how many samples in all."""
-
-    calls: int
-    samples: int
 
 
 class Watch:

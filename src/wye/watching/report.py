@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from ..torch.node import Node
+from .account import Path, Weight
 from .attribute import title
-
-if TYPE_CHECKING:
-    from .observe import Path, Weight
 
 
 def table(nodes: Mapping[str, Node], paths: Mapping[str, Path], weights: Mapping[str, Weight], steps: int) -> str:
