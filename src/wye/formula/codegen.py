@@ -303,5 +303,6 @@ class Places:
     def remember(self) -> str:
         """Puts the text where tracebacks look for source; returns its file name."""
         name = FILENAME.format(hashlib.sha256(self.text.encode()).hexdigest()[:12])
-        linecache.cache[name] = (len(self.text), None, self.text.splitlines(keepends=True), name)
+        lines = [f"{line}\n" for line in self.text.split("\n")]  # a last line without an end would shift the carets
+        linecache.cache[name] = (len(self.text), None, lines, name)
         return name

@@ -52,8 +52,8 @@ def where(traceback: TracebackType | None, code: CodeType, text: str) -> tuple[i
         if traceback.tb_frame.f_code is code:
             line, end_line, column, end_column = list(code.co_positions())[traceback.tb_lasti // 2]
             starts = [0]
-            for one in text.splitlines(keepends=True):
-                starts.append(starts[-1] + len(one))
+            for one in text.split("\n"):
+                starts.append(starts[-1] + len(one) + 1)
             if line is not None and end_line is not None and column is not None and end_column is not None:
                 found = (starts[line - 1] + column, starts[end_line - 1] + end_column)
         traceback = traceback.tb_next
