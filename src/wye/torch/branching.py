@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ..errors import FlowError
-from .condition import Condition, Decides
+from .condition import Decides
 from .node import Count, Node, repr_line
-from .values import Value, alike, batch_size, leaves, merge, shapes, splice, take
+from .values import Value, alike, batch_size, leaves, mapped, merge, shapes, splice, take
 
 
 class When(Node):
@@ -27,7 +27,7 @@ class When(Node):
         then: the branch; beside a pass-through it keeps the shape.
         otherwise: the other branch.
         per: `sample`, or `batch`: the condition sees the whole batch and has one element.
-        eval: in eval, the truth of a condition that throws a coin.
+        eval: in eval, the truth of the whole condition where it throws a coin or a die.
         shared: names of side inputs that are not per sample.
         **parts: what the condition reads, as for `Join`.
 
@@ -60,8 +60,7 @@ class When(Node):
         self._eval = eval
         self._other = "passed" if otherwise is None else "otherwise"
         self.paths = {"then": Count(), self._other: Count()}
-        self._condition = self._condition_of(condition, "condition")
-        self.wants |= frozenset(self._condition.sides)
+        self._decide_by(condition, "condition")
 
     @property
     def condition(self) -> Any:
@@ -70,74 +69,67 @@ class When(Node):
 
     @condition.setter
     def condition(self, source: Decides) -> None:
-        self._condition = self._decided(self._condition_of(source, "condition"))
+        self._decide_by(source, "condition", later=True)
 
     def forward(self, x: Value, **sides: Any) -> Value:
-        taken = self._condition.of_numbers(sides) if len(sides) == len(self._condition.inputs) else None
+        condition = self._condition
         size = batch_size(x, "When")
+        taken = None
+        if len(sides) == len(condition.inputs) and not condition.dice:
+            taken = condition.of_numbers(sides)
         if taken is None:
             self._checked(sides, size)
-            taken = self._condition(x, sides, size)
-        if not isinstance(taken, Tensor):
-            return self._whole("then" if taken else self._other, x, sides, size)
-        return self._parted(taken if taken.dtype == torch.bool else taken != 0, x, sides, size)
+            if not size:
+                return self._empty(x, sides)
+            taken = self._asked(x, sides, size)
+        if isinstance(taken, Tensor):
+            return self._parted(taken if taken.dtype == torch.bool else taken != 0, x, sides, size)
+        return self._whole("then" if taken else self._other, x, sides, size) if size else self._empty(x, sides)
 
     def _whole(self, path: str, x: Value, sides: Mapping[str, Any], size: int) -> Value:
         """All samples on one path."""
         self.paths[path].add(size)
-        if path == "passed":
-            return x
-        return self._kept(path, x, sides) if self._other == "passed" else self._lone(path, x, sides)
+        return x if path == "passed" else self._branch(path, x, sides, size, self._other == "passed")
 
     def _parted(self, mask: Tensor, x: Value, sides: Mapping[str, Any], size: int) -> Value:
         index = mask.nonzero().squeeze(1)
         count = index.numel()
-        if count == size and size:
-            return self._whole("then", x, sides, size)
-        if count == 0 and (size or self._other == "passed"):
-            return self._whole(self._other, x, sides, size)
-        if size == 0:
-            return self._empty(x, sides)
-        self.paths["then"].add(count)
-        self.paths[self._other].add(size - count)
+        if count in (0, size):
+            return self._whole("then" if count else self._other, x, sides, size)
         if self._other == "passed":
-            return splice(x, index, self._kept("then", take(x, index), self._with(sides, index)))
+            self.paths["passed"].add(size - count)
+            return splice(x, index, self._piece("then", x, sides, index))
         others = (~mask).nonzero().squeeze(1)
-        pieces = [
-            (index, self._lone("then", take(x, index), self._with(sides, index))),
-            (others, self._lone("otherwise", take(x, others), self._with(sides, others))),
-        ]
-        self._same_width(pieces, index)
+        pieces = [(index, self._piece("then", x, sides, index)), (others, self._piece("otherwise", x, sides, others))]
+        self._check_same_width(*(value for _, value in pieces))
         return merge(pieces)
 
+    def _piece(self, path: str, x: Value, sides: Mapping[str, Any], index: Tensor) -> Value:
+        """A branch on the samples at `index`."""
+        count = index.numel()
+        self.paths[path].add(count)
+        return self._branch(path, take(x, index), self._with(sides, index), count, self._other == "passed")
+
     def _empty(self, x: Value, sides: Mapping[str, Any]) -> Value:
-        """No samples: a branch says which shape comes out, and learns nothing from it."""
+        """No samples: they pass, or a branch says which shape comes out and learns nothing from it."""
+        if self._other == "passed":
+            return x
+        taken = True if self._condition.reads_flowing else self._asked(x, sides, 0)
+        path = "then" if isinstance(taken, Tensor) or taken else self._other
         with torch.no_grad():
-            return self._lone("then", x, sides)
+            new = self._branch(path, x, sides, 0, keeps=False)
+        # The way back to x stays open, as it would be with samples.
+        given = [tensor.sum() for tensor in leaves(x) if tensor.requires_grad]
+        return mapped(lambda rows: sum(given, rows) if rows.is_floating_point() else rows, new) if given else new
 
-    def _with(self, sides: Mapping[str, Any], index: Tensor) -> dict[str, Any]:
-        moving = self._per_sample(sides)
-        return {name: take(value, index) if name in moving else value for name, value in sides.items()}
-
-    def _same_width(self, pieces: list[tuple[Tensor, Value]], index: Tensor) -> None:
-        (_, first), (_, second) = pieces
-        shown = [[tuple(tensor.shape[1:]) for tensor in leaves(value)] for value in (first, second)]
-        if shown[0] != shown[1] or (not alike(first, first) and index.numel()):
+    def _check_same_width(self, then: Value, otherwise: Value) -> None:
+        if not alike(then, otherwise, 1):
             raise FlowError(
                 "the two branches return different shapes.",
                 repr_line(self),
-                f"then {shapes(first)}, otherwise {shapes(second)}",
+                f"then {shapes(then)}, otherwise {shapes(otherwise)}",
                 "give both the same width",
             )
 
-    def _settled_fall(self, kind: str, bounds: tuple[float, ...]) -> float:
-        return super()._settled_fall(kind, bounds) if self._eval is None else self._eval
-
     def extra_repr(self) -> str:
-        return shown_condition(self._condition)
-
-
-def shown_condition(condition: Condition) -> str:
-    """A condition as it was typed."""
-    source = condition.source
-    return repr(getattr(source, "text", source)) if hasattr(source, "text") else str(condition)
+        return self._typed(repr(self._condition))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, overload
+from typing import Any, cast, overload
 
 from torch import nn
 
 from ..errors import PartError
-from .node import Node
+from .node import OWN, Node
 from .parts import NAME, reserved
 from .values import Value, batch_size
 
@@ -36,12 +36,14 @@ class Chain(Node):
 
     def __init__(self, *modules: Any, shared: Iterable[str] = (), **named: Any) -> None:
         super().__init__()
-        taken = reserved(type(self))
+        taken = reserved(type(self)) | OWN
         for name in named:
-            if name in taken or not NAME.match(name):
-                raise PartError(
-                    f"the name `{name}` belongs to the module.", f"{name}=...", name, f"call the stage `{name}_stage`"
-                )
+            if name in taken:
+                fix = f"call the stage `{name}_stage`"
+                raise PartError(f"the name `{name}` belongs to the module.", f"{name}=...", name, fix)
+            if not NAME.match(name):
+                fix = "use ASCII letters, digits and _, a letter first"
+                raise PartError(f"`{name}` is no name for a stage.", f"{name}=...", repr(name), fix)
         stages = {**{str(place): module for place, module in enumerate(modules)}, **named}
         self._settle(stages, "batch", shared, {})
 
@@ -65,10 +67,10 @@ class Chain(Node):
     def __getitem__(self, place: int | slice) -> nn.Module | Chain:
         names = list(self._stages)
         if isinstance(place, slice):
-            kept = names[place]
-            return Chain(
-                *(self._modules[name] for name in kept if name.isdigit()),
-                shared=self.shared,
-                **{name: self._modules[name] for name in kept if not name.isdigit()},
-            )
-        return self._modules[names[place]]  # type: ignore[return-value]
+            part = Chain()
+            part._settle({name: self._modules[name] for name in names[place]}, "batch", self.shared, {})
+            return part
+        return cast(nn.Module, self._modules[names[place]])
+
+    def extra_repr(self) -> str:
+        return f"shared={tuple(sorted(self.shared))!r}" if self.shared else ""

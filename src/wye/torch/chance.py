@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from ..errors import FlowError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -49,15 +51,36 @@ class Dice(nn.Module):
 
     def _remember(self) -> None:
         self._seed, self._steps = (int(value) for value in self.state.tolist())
+        self._known = self.state, version(self.state)
         ALIVE.add(self)
 
-    def bits(self, place: int) -> int:
-        """32 random bits for the die at a place of the formula."""
-        return fall(self._seed, self._steps, place)
+    def _refresh(self) -> None:
+        """Reads the state again where it was put in place or written into, as loading and broadcasting do."""
+        if self._known[0] is not self.state or self._known[1] != version(self.state):
+            self._remember()
+
+    def fall(self, kind: str, place: int, bounds: tuple[float, ...]) -> float:
+        """What the die or the coin at a place of the formula shows."""
+        self._refresh()
+        bits = fall(self._seed, self._steps, place)
+        if kind == "coin":
+            return bits < bounds[0] * 2**32
+        low, high = bounds
+        if low != int(low) or high != int(high) or low > high:
+            raise FlowError(
+                "a die has whole sides, the lowest first.",
+                f"die({low}, {high})",
+                f"{low} and {high}",
+                "write die(0, 3)",
+            )
+        return int(low) + bits % (int(high) - int(low) + 1)
 
     def advance(self) -> None:
+        """Moves on by one optimizer step."""
+        self._refresh()
         self._steps += 1
         self.state = torch.tensor([self._seed, self._steps], device=self.state.device)
+        self._known = self.state, version(self.state)
 
     def weights(self) -> Iterator[nn.Parameter]:
         node = self.__dict__["_node"]()
@@ -68,12 +91,17 @@ class Dice(nn.Module):
         self._remember()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_node"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_node", "_known")}
 
     def belongs_to(self, node: nn.Module) -> None:
         """Tells the dice of a copied or loaded node whose they are."""
         self.__dict__["_node"] = weakref.ref(node)
         self._remember()
+
+
+def version(tensor: Tensor) -> int:
+    """How often a tensor was written into; in inference mode nobody counts."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 ALIVE: weakref.WeakSet[Dice] = weakref.WeakSet()

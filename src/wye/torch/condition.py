@@ -10,17 +10,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import FlowError, FormulaError, PartError, Place, did_you_mean, listed
+from ..errors import FlowError, FormulaError, InputError, PartError, Place, did_you_mean, listed
 from ..formula.codegen import Signature, function
 from ..formula.formula import Formula
-from ..formula.graph import NUMBER, Kind, Value
+from ..formula.graph import NUMBER, SAMPLE, Kind
+from ..formula.schedule import Schedule
 from .failures import explained
 from .front import FRONT
 from .making import Recipe, dtype_class
+from .parts import Parts
 
 FLOWING = "x"
 NUMBERS = (bool, int, float)
 Decides = str | Formula | Callable[..., Any] | bool | int
+Made = tuple[FunctionType, bool, bool]
+"""The function, whether its value is per sample, and whether it is a plain number."""
+
+
+class Wants(Parts):
+    """A module of a flow, as the one around it sees it: it says which side inputs it wants."""
+
+    wants: frozenset[str]
+    shared: frozenset[str]
 
 
 class Condition:
@@ -28,50 +39,61 @@ class Condition:
 
     Args:
         source: a formula, a callable that takes the batch and side inputs by name, or a constant.
-        node: the module that holds its parts; numbers, tensors and modules are read from there.
-        recipe: makes the recipe of a formula over those parts.
+        node: the module that holds its parts; numbers, tensors and modules are read from there, and so is which side
+            inputs are not per sample.
+        recipe: of the formula over those parts; None where it is no formula.
         per: `sample` or `batch`.
-        shared: names of side inputs that are not per sample.
         what: what it is called in errors: `condition` or `times`.
     """
 
-    def __init__(
-        self,
-        source: Decides,
-        node: nn.Module,
-        recipe: Callable[[Formula], Recipe],
-        per: str,
-        shared: frozenset[str],
-        what: str,
-    ) -> None:
-        self.node, self.per, self.shared, self.what = node, per, shared, what
-        self.source: Formula | Callable[..., Any] | bool | int | float
-        self.dice: list[Value]
-        self.made: dict[tuple[Kind, ...], tuple[FunctionType, bool]] = {}
-        if isinstance(source, str | Formula):
-            self.source = Formula(source)
-            self.recipe = recipe(self.source)
-            analysis = self.recipe.analysis({}, dice=True)
-            self.inputs = analysis.inputs
-            self.text = analysis.graph.text
-            self.calls = frozenset(v.span for v in analysis.graph.values() if v.op == "call")
-            self.dice = [value for value in analysis.graph.values() if value.op == "random"]
-        elif isinstance(source, bool | int | float) or callable(source):
-            self.source = source
-            self.dice = []
+    def __init__(self, source: Any, node: Wants, recipe: Recipe | None, per: str, what: str) -> None:
+        self.source: Formula | Callable[..., Any] | bool | int = source
+        self.node, self.recipe, self.per, self.what = node, recipe, per, what
+        self.dice, self.bare_die = False, False
+        self.made: dict[tuple[Kind, ...], Made] = {}
+        self.places: dict[str, Place] = {}
+        if recipe is None:
             self.inputs = () if isinstance(source, NUMBERS) else parameters(source)[1:]
         else:
-            raise PartError(
-                f"the {what} decides nothing.", what, type(source).__name__, "give a formula, a callable or a number"
-            )
+            self._read(recipe)
         self.sides = tuple(name for name in self.inputs if name != FLOWING)
 
+    def _read(self, recipe: Recipe) -> None:
+        """What the formula says before any value is seen."""
+        analysis = recipe.analysis({}, dice=True)
+        values = analysis.graph.values()
+        self.inputs, self.text = analysis.inputs, analysis.graph.text
+        self.calls = frozenset(value.span for value in values if value.op == "call")
+        self.dice = any(value.op == "random" for value in values)
+        self.bare_die = analysis.outputs[0].op == "random" and analysis.outputs[0].facts[0] == "die"
+        self.places = {str(value.facts[0]): Place(self.text, *value.span) for value in values if value.op == "input"}
+        if len(analysis.outputs) > 1:
+            got = f"{len(analysis.outputs)} values"
+            raise FormulaError(f"the {self.what} is one value.", self.place, got, "join them: by and, by or, by +")
+
     def __str__(self) -> str:
-        return (
-            str(self.source)
-            if isinstance(self.source, Formula | bool | int)
-            else getattr(self.source, "__name__", "callable")
-        )
+        """As it was typed."""
+        if isinstance(self.source, Formula):
+            return self.source.text
+        if isinstance(self.source, NUMBERS):
+            return str(self.source)
+        return getattr(self.source, "__name__", type(self.source).__name__)
+
+    def __repr__(self) -> str:
+        return repr(str(self)) if isinstance(self.source, Formula) else str(self)
+
+    @property
+    def place(self) -> Place | str:
+        """The whole of it, for errors."""
+        return Place(self.text, 0, len(str(self))) if isinstance(self.source, Formula) else str(self)
+
+    @property
+    def reads_flowing(self) -> bool:
+        """Whether it may look at the value that flows."""
+        return FLOWING in self.inputs if self.recipe else not isinstance(self.source, NUMBERS)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "made": {}}
 
     def __call__(self, x: Any, sides: Mapping[str, Any], size: int) -> Any:
         """A plain number where the whole batch is decided at once, else a tensor with one element for each sample."""
@@ -80,9 +102,9 @@ class Condition:
         with torch.no_grad():
             if not isinstance(self.source, Formula):
                 value = self.source(x, **{name: sides[name] for name in self.sides if name in sides})
-                return self._settled(value, isinstance(value, Tensor) and value.dim() > 0, size)
+                return self._settled(value, self.per == "sample", size)
             given = [x if name == FLOWING else self._side(sides, name) for name in self.inputs]
-            made, sample = self._function(given)
+            made, sample, _ = self._function(given)
             return self._settled(self._run(made, given), sample, size)
 
     def of_numbers(self, sides: Mapping[str, Any]) -> Any:
@@ -92,45 +114,39 @@ class Condition:
             if value.__class__ not in NUMBERS:
                 return None
         made = self.made.get((NUMBER,) * len(given))
-        return None if made is None else made[0](self.node, *given)
+        return self._run(made[0], given) if made is not None and made[2] else None
 
     # one formula, made for each kind of inputs
 
     def _side(self, sides: Mapping[str, Any], name: str) -> Any:
         if name not in sides:
-            raise FlowError(
-                f"the {self.what} reads `{name}`, which is not given.",
-                str(self),
-                f"side inputs {listed(sides)}",
-                f"give {name}=...",
-            )
+            what = f"the {self.what} reads `{name}`, which is not given."
+            raise InputError(what, self.places[name], f"side inputs {listed(sides)}", f"give {name}=...")
         return sides[name]
 
     def _kind(self, name: str, value: Any) -> Kind:
         """What a value is: a number, one for the batch, or one for each sample."""
         if isinstance(value, NUMBERS):
             return NUMBER
+        shared = name in self.node.shared
         if not isinstance(value, Tensor):
-            return Kind(dtype="any", tensor=False, sample=self.per == "sample" and name not in self.shared)
+            return Kind(dtype="any", tensor=False, sample=self.per == "sample" and not shared)
         dtype = dtype_class(value)
         if value.dim() == 0:
             return Kind(axes=(), dtype=dtype)
-        if name in self.shared:
+        if shared:
             return Kind(dtype=dtype, data=False)
         return Kind(dtype=dtype, sample=self.per == "sample")
 
-    def _function(self, given: Sequence[Any]) -> tuple[FunctionType, bool]:
+    def _function(self, given: Sequence[Any]) -> Made:
         kinds = tuple([self._kind(name, value) for name, value in zip(self.inputs, given, strict=True)])
         if kinds not in self.made:
+            assert self.recipe is not None
             analysis = self.recipe.analysis(dict(zip(self.inputs, kinds, strict=True)), dice=True)
-            result = analysis.outputs[0].kind
-            if len(analysis.outputs) > 1:
-                raise FormulaError(
-                    "a condition is one value.", str(self), f"{len(analysis.outputs)} values", "join them by and, or"
-                )
+            kind = analysis.outputs[0].kind
             signature = Signature(self.inputs, assumed=False, callables=self.recipe.callables)
-            sample = result.sample or "*" in (result.axes or ())
-            self.made[kinds] = function(analysis, FRONT, signature), sample
+            sample = kind.sample or SAMPLE in (kind.axes or ())
+            self.made[kinds] = function(analysis, FRONT, signature), sample, kind.number
         return self.made[kinds]
 
     def _run(self, made: FunctionType, given: Sequence[Any]) -> Any:
@@ -145,30 +161,73 @@ class Condition:
     def _settled(self, value: Any, sample: bool, size: int) -> Any:
         """One element for each sample, (B,) and (B, 1) alike, or one for all."""
         if not isinstance(value, Tensor):
-            return value
-        if value.numel() == 1 and not sample:
+            return self._number(value)
+        if value.is_floating_point() and bool(value.isnan().any()):
+            count = int(value.isnan().sum())
+            got = f"NaN for {count} of {size} samples" if value.dim() else "NaN"
+            raise FlowError(
+                f"the {self.what} is not a number.", self.place, got, "compare it, or look into what it reads"
+            )
+        if value.numel() == 1 and (not sample or value.dim() == 0):
             return value.item()
         if sample and value.shape[:1] == (size,) and value.numel() == size:
             return value.reshape(size)
-        text = str(self)
-        place = Place(self.text, 0, len(text)) if isinstance(self.source, Formula) else text
-        what = (
-            f"the {self.what} has one element for each sample."
-            if self.per == "sample"
-            else f"the {self.what} has one element."
-        )
+        raise self._too_many(value, sample, size)
+
+    def _number(self, value: Any) -> Any:
+        if isinstance(value, NUMBERS):
+            return value
+        if getattr(value, "shape", None) == () and hasattr(value, "item"):
+            return value.item()
+        got = type(value).__name__
         raise FlowError(
-            what, place, f"shape {tuple(value.shape)} for {size} samples", f"write any({text}) or all({text})"
+            f"the {self.what} is a number or a tensor.", self.place, got, "return a tensor, one element for each sample"
         )
+
+    def _too_many(self, value: Tensor, sample: bool, size: int) -> FlowError:
+        text = str(self)
+        fix = f"write any({text}) or all({text})" if self.recipe else "reduce it: value.any() or value.all()"
+        if self.per == "batch":
+            what, got = f"the {self.what} has one element for the batch.", f"shape {tuple(value.shape)}"
+            return FlowError(
+                what, self.place, got, fix if self.what == "condition" else "reduce it, or write per='sample'"
+            )
+        if self.what == "times":
+            fix = "reduce it: max(...) or sum(...)" if self.recipe else "reduce it to one for each sample"
+        elif self.recipe is None:
+            fix = "reduce it: value.flatten(1).any(1)"
+        what = f"the {self.what} has one element for each sample."
+        return FlowError(what, self.place, f"shape {tuple(value.shape)} for {size} samples", fix)
+
+
+def as_source(source: Any, what: str) -> Any:
+    """What may decide: a formula, a callable or a number.
+
+    Raises:
+        PartError: it is none of these.
+    """
+    if isinstance(source, str):
+        return Formula(source)
+    if isinstance(source, Schedule):
+        name = "bound" if what == "condition" else "depth"
+        text = "norm(x) > bound" if what == "condition" else "depth"
+        fix = f"give it a name: {text!r}, {name}={source!r}"
+        raise PartError("a schedule is a number that a formula reads.", f"{what}={source!r}", "Schedule", fix)
+    if isinstance(source, Formula | NUMBERS) or (callable(source) and not isinstance(source, type)):
+        return source
+    raise PartError(
+        f"the {what} decides nothing.", f"{what}=...", type(source).__name__, "give a formula, a callable or a number"
+    )
 
 
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     """The names of a callable's arguments; those of a module's forward."""
     target = function.forward if isinstance(function, nn.Module) else function
     try:
-        return tuple(inspect.signature(target).parameters)
+        found = inspect.signature(target).parameters.values()
     except (TypeError, ValueError):
         return (FLOWING,)
+    return tuple(one.name for one in found if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD))
 
 
 def check_same_sides(new: Condition, wants: frozenset[str]) -> None:
@@ -178,4 +237,6 @@ def check_same_sides(new: Condition, wants: frozenset[str]) -> None:
             known = listed(sorted(wants | {FLOWING}))
             fix = did_you_mean(name, wants, f"read {known} alone: side inputs are settled when the node is built")
             got = f"side inputs {listed(sorted(wants))}"
-            raise FlowError(f"the {new.what} reads `{name}`, which is no side input.", str(new), got, fix)
+            raise InputError(
+                f"the {new.what} reads `{name}`, which is no side input.", new.places.get(name, str(new)), got, fix
+            )

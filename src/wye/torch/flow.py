@@ -4,4 +4,4 @@ from .branching import When as When
 from .chain import Chain as Chain
 from .looping import Repeat as Repeat
 from .looping import While as While
-from .node import Takes as Takes
+from .stage import Takes as Takes

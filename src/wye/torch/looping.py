@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import FlowError, PartError
-from .branching import shown_condition
-from .condition import Decides
+from .active import Active
+from .chain import Chain
+from .condition import Condition, Decides
 from .node import Count, Node, repr_line
-from .values import Value, batch_size, leaves, merge, take
+from .values import Value, batch_size
 
-
-class Active:
-    """The samples still on their way: they leave one after the other, and are put together in order at the end."""
-
-    def __init__(self, x: Value, sides: Mapping[str, Any], moving: Sequence[str], size: int) -> None:
-        self.value, self.sides, self.moving, self.size = x, dict(sides), moving, size
-        self.index: Tensor | None = None
-        self.left: list[tuple[Tensor, Value]] = []
-
-    def keep(self, mask: Tensor) -> None:
-        """Only the samples of the mask go on."""
-        staying = mask.nonzero().squeeze(1)
-        if staying.numel() == self.size:
-            return
-        places = torch.arange(self.size, device=mask.device) if self.index is None else self.index
-        leaving = (~mask).nonzero().squeeze(1)
-        self.left.append((places[leaving], take(self.value, leaving)))
-        self.index = places[staying]
-        self.value = take(self.value, staying)
-        self.sides = {n: take(v, staying) if n in self.moving else v for n, v in self.sides.items()}
-        self.size = staying.numel()
-
-    def result(self) -> Value:
-        if self.index is None:
-            return self.value
-        pieces = [*self.left, (self.index, self.value)] if self.size else self.left
-        return merge(pieces)
+SHAPELESS = (
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),
+    *(nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Softsign, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Softmax),
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.Identity),
+    *(nn.LayerNorm, nn.GroupNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
+)
+"""Layers that keep the shape."""
 
 
 class Repeat(Node):
@@ -51,7 +32,7 @@ class Repeat(Node):
         times: a number, a formula (one number for each sample, or for the batch), a die such as `die(0, 3)`, or a
             callable; assignable while running.
         per: `sample` or `batch`.
-        eval: in eval, the times where a die decides; by default its highest side.
+        eval: in eval, the times where dice decide; a die alone shows its highest side by default.
         shared: names of side inputs that are not per sample.
         **parts: what `times` reads, as for `Join`.
 
@@ -79,40 +60,43 @@ class Repeat(Node):
         super().__init__()
         blocks = list(block_or_blocks) if isinstance(block_or_blocks, list | tuple | nn.ModuleList) else None
         stages = {"block": block_or_blocks} if blocks is None else {str(place): one for place, one in enumerate(blocks)}
+        if not stages:
+            raise PartError("a Repeat has a block.", "Repeat([], ...)", "an empty list", "give it one module or more")
         self._settle(stages, per, shared, parts)
         self._eval, self._many = eval, None if blocks is None else len(blocks)
-        check_widths([module for name, module in self._modules.items() if name in stages and module is not None])
-        self._times = self._condition_of(times, "times")
-        self.wants |= frozenset(self._times.sides)
+        if blocks is not None:
+            check_widths([cast(nn.Module, self._modules[name]) for name in stages])
+        self.paths = {name: Count() for name in stages}
+        self._decide_by(times, "times")
 
     @property
     def times(self) -> Any:
         """How often, to be read and assigned."""
-        return self._times.source
+        return self._condition.source
 
     @times.setter
     def times(self, source: Decides) -> None:
-        self._times = self._decided(self._condition_of(source, "times"))
+        self._decide_by(source, "times", later=True)
 
     def forward(self, x: Value, **sides: Any) -> Value:
         size = batch_size(x, "Repeat")
         self._checked(sides, size)
-        times = self._times(x, sides, size)
-        active = Active(x, sides, self._per_sample(sides), size)
+        if not size:
+            return x
+        times = self._asked(x, sides, size)
         if isinstance(times, Tensor):
             counts = self._whole_numbers(times)
             for depth, samples in zip(*torch.unique(counts, return_counts=True), strict=True):
                 self._count(f"times {int(depth)}", int(samples))
-            return self._run(active, counts)
+            return self._run(Active(x, sides, self._per_sample(sides), size), counts)
         depth = self._whole_number(times)
         self._count(f"times {depth}", size)
         for place in range(depth):
-            active.value = self._round(place, active.value, active.sides, size)
-        return active.value
+            x = self._round(place, x, sides, size)
+        return x
 
     def _run(self, active: Active, counts: Tensor) -> Value:
-        most = int(counts.max()) if counts.numel() else 0
-        for place in range(most):
+        for place in range(int(counts.max())):
             mask = counts > place
             if active.size != int(mask.sum()):
                 counts = counts[mask]
@@ -123,7 +107,7 @@ class Repeat(Node):
     def _round(self, place: int, x: Value, sides: Mapping[str, Any], size: int) -> Value:
         name = "block" if self._many is None else str(place)
         self._count(name, size)
-        return self._kept(name, x, sides) if size else x
+        return self._branch(name, x, sides, size)
 
     def _count(self, path: str, samples: int) -> None:
         self.paths.setdefault(path, Count()).add(samples)
@@ -132,10 +116,10 @@ class Repeat(Node):
         return [path for path in self.paths if path.startswith("times")]
 
     def _whole_number(self, times: Any) -> int:
-        depth = int(times)
-        if depth != times or depth < 0 or (self._many is not None and depth > self._many):
+        most = float("inf") if self._many is None else self._many
+        if not 0 <= times <= most or times == float("inf") or times != int(times):
             raise self._wrong_times(str(times))
-        return depth
+        return int(times)
 
     def _whole_numbers(self, times: Tensor) -> Tensor:
         counts = times.long()
@@ -146,43 +130,42 @@ class Repeat(Node):
         return counts
 
     def _wrong_times(self, got: str) -> FlowError:
-        what = (
-            "times is a whole number, 0 or more."
-            if self._many is None
-            else f"times is a whole number from 0 to {self._many}: there are {self._many} blocks."
-        )
-        return FlowError(what, repr_line(self), got, "round it, or bound it: clamp(..., 0, 3)")
+        if self._many is None:
+            return FlowError(
+                "times is a whole number, 0 or more.", repr_line(self), got, "round and bound it: round(relu(...))"
+            )
+        what = f"times is a whole number from 0 to {self._many}, for there are {self._many} blocks."
+        return FlowError(what, repr_line(self), got, f"round and bound it: clamp(round(...), 0, {self._many})")
 
     def _settled_fall(self, kind: str, bounds: tuple[float, ...]) -> float:
-        if self._eval is not None:
-            return self._eval
-        return bounds[1] if kind == "die" else super()._settled_fall(kind, bounds)
+        return bounds[1] if self._condition.bare_die else super()._settled_fall(kind, bounds)
 
     def extra_repr(self) -> str:
-        return f"times={shown_condition(self._times)}"
+        return self._typed(f"times={self._condition!r}")
 
 
 def check_widths(blocks: Sequence[nn.Module]) -> None:
     """Blocks that may be left out have one width, in and out, as far as their layers tell."""
-    widths = [width(block) for block in blocks]
+    widths = [(width(block, "in"), width(block, "out")) for block in blocks]
     known = {size for pair in widths for size in pair if size is not None}
     if len(known) > 1:
-        shown = ", ".join(f"{a} -> {b}" for a, b in widths)
+        shown = ", ".join(f"{a or '?'} -> {b or '?'}" for a, b in widths)
         raise PartError(
             "blocks of a Repeat have one width, in and out.", "Repeat([...])", shown, "give them equal widths"
         )
 
 
-def width(block: nn.Module) -> tuple[int | None, int | None]:
-    """The features that a block takes and gives, from its first and last layer that tell."""
-    pairs = (("in_features", "out_features"), ("in_channels", "out_channels"))
-    told = [
-        (getattr(m, a), getattr(m, b))
-        for m in block.modules()
-        for a, b in pairs
-        if isinstance(getattr(m, a, None), int)
-    ]
-    return (told[0][0], told[-1][1]) if told else (None, None)
+def width(block: nn.Module, side: str) -> int | None:
+    """The features that a block takes or gives, where its first or last layer tells; None: only a run can."""
+    if isinstance(block, nn.Sequential | Chain):
+        layers = list(block) if side == "in" else list(block)[::-1]
+        first = next((layer for layer in layers if not isinstance(layer, SHAPELESS)), None)
+        return None if first is None else width(first, side)
+    for attribute in (f"{side}_features", f"{side}_channels"):
+        size = getattr(block, attribute, None)
+        if isinstance(size, int):
+            return size
+    return None
 
 
 class While(Node):
@@ -236,8 +219,7 @@ class While(Node):
         self._settle({"block": block}, per, shared, parts)
         self.max_steps, self.on_limit = max_steps, on_limit
         self.paths = {"block": Count(), "passed": Count(), "stopped": Count()}
-        self._condition = self._condition_of(condition, "condition")
-        self.wants |= frozenset(self._condition.sides)
+        self._decide_by(condition, "condition")
 
     @property
     def condition(self) -> Any:
@@ -246,36 +228,44 @@ class While(Node):
 
     @condition.setter
     def condition(self, source: Decides) -> None:
-        self._condition = self._decided(self._condition_of(source, "condition"))
+        self._decide_by(source, "condition", later=True)
+
+    def _check_decider(self, condition: Condition) -> None:
+        if condition.dice:
+            fix = "use Repeat(block, 'die(0, 3)')"
+            raise PartError("a die falls once for each step, which ends no loop.", condition.place, str(condition), fix)
 
     def forward(self, x: Value, **sides: Any) -> Value:
         size = batch_size(x, "While")
         self._checked(sides, size)
+        if not size:
+            return x
         active = Active(x, sides, self._per_sample(sides), size)
         for step in range(self.max_steps):
-            self._part(active)
-            if step == 0 and active.size < size:
-                self.paths["passed"].add(size - active.size)
-            if not active.size:
+            going = self._part(active)
+            if step == 0 and going < size:
+                self.paths["passed"].add(size - going)
+            if not going:
                 return active.result()
-            self.paths["block"].add(active.size)
-            active.value = self._kept("block", active.value, active.sides)
+            self.paths["block"].add(going)
+            active.value = self._branch("block", active.value, active.sides, going)
         self._limit(active)
         return active.result()
 
-    def _part(self, active: Active) -> None:
-        """Lets the samples go for which the condition does not hold."""
-        going = self._condition(active.value, active.sides, active.size)
+    def _part(self, active: Active) -> int:
+        """Lets the samples go for which the condition does not hold; how many go on."""
+        going = self._asked(active.value, active.sides, active.size)
         if not isinstance(going, Tensor):
-            device = next(leaves(active.value)).device
-            going = torch.full((active.size,), bool(going), device=device)
+            return active.size if going else 0
         active.keep(going if going.dtype == torch.bool else going != 0)
+        return active.size
 
     def ways_apart(self) -> list[str]:
         return []
 
     def _limit(self, active: Active) -> None:
-        going = self._condition(active.value, active.sides, active.size)
+        """Counts the samples for which the condition still holds."""
+        going = self._asked(active.value, active.sides, active.size)
         count = int((going != 0).sum()) if isinstance(going, Tensor) else active.size * bool(going)
         if not count:
             return
@@ -284,12 +274,10 @@ class While(Node):
             raise FlowError(
                 f"the loop did not end within {self.max_steps} steps.",
                 repr_line(self),
-                f"{count} of {active.size} samples still going",
+                f"{count} of {active.left_out + active.size} samples still going",
                 "raise max_steps, or let them stop: on_limit='stop'",
             )
 
-    def _settled_fall(self, kind: str, bounds: tuple[float, ...]) -> float:
-        raise FlowError("a loop throws no die.", repr_line(self), kind, "use Repeat(block, 'die(0, 3)')")
-
     def extra_repr(self) -> str:
-        return f"{shown_condition(self._condition)}, max_steps={self.max_steps}"
+        limit = [] if self.on_limit == "stop" else [f"on_limit={self.on_limit!r}"]
+        return self._typed(repr(self._condition), f"max_steps={self.max_steps}", *limit)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import FlowError, InputError, PartError, did_you_mean, listed
 from ..formula.formula import Formula
-from .chance import Dice
-from .condition import FLOWING, Condition, Decides, check_same_sides
-from .join import Join
+from .chance import Dice, version
+from .condition import FLOWING, Condition, Wants, as_source, check_same_sides
 from .making import Recipe
-from .parts import Parts
-from .values import Value, alike, leaves, mapped, shapes
+from .parts import check_names
+from .stage import Stage, as_module, share, stage
+from .values import Value, alike, floating, leaves, mapped, rows_alike, shapes, take
 
 PER = ("sample", "batch")
+OWN = frozenset({"dice", "max_steps", "on_limit", "paths", "per", "shared", "wants"})
+"""Names that every node of a flow needs for itself."""
 
 
 class Count:
@@ -38,169 +39,87 @@ class Count:
         return f"Count(calls={self.calls}, samples={self.samples})"
 
 
-@dataclass(frozen=True)
-class Stage:
-    """How a module is called: where the flowing value goes, and which side inputs it takes by name.
-
-    Args:
-        module: the module.
-        flowing: the keyword of the flowing value; None: it comes first.
-        sides: for each side input the keyword that takes it.
-        required: side inputs that must be given.
-    """
-
-    module: nn.Module
-    flowing: str | None
-    sides: Mapping[str, str]
-    required: frozenset[str] = frozenset()
-
-    def __call__(self, x: Value, sides: Mapping[str, Any]) -> Value:
-        if not self.sides:
-            return self.module(x) if self.flowing is None else self.module(**{self.flowing: x})
-        missing = [name for name in self.required if name not in sides]
-        if missing:
-            raise InputError(
-                f"a stage takes the side input `{missing[0]}`, which is not given.",
-                type(self.module).__name__,
-                f"side inputs {listed(sides)}",
-                f"give {missing[0]}=..., or rename it: Takes(module, {missing[0]}='...')",
-            )
-        taken = {keyword: sides[name] for name, keyword in self.sides.items() if name in sides}
-        return self.module(x, **taken) if self.flowing is None else self.module(**{self.flowing: x}, **taken)
-
-
-def stage(module: nn.Module) -> Stage:
-    """How to call a module, from its own declaration or from the signature of its forward."""
-    if isinstance(module, Node):
-        return Stage(module, None, {name: name for name in sorted(module.wants)})
-    if isinstance(module, Takes):
-        inner = stage(module.module)
-        renamed = {module.names.get(keyword, name): keyword for name, keyword in inner.sides.items()}
-        renamed |= {name: keyword for keyword, name in module.names.items()}
-        return Stage(module, None, renamed, frozenset(module.names.get(name, name) for name in inner.required))
-    if isinstance(module, Join):
-        flowing = FLOWING if FLOWING in module.inputs else module.inputs[0] if module.inputs else None
-        sides = {name: name for name in module.inputs if name != flowing}
-        return Stage(module, flowing, sides, frozenset(sides))
-    return _plain_stage(module)
-
-
-def _plain_stage(module: nn.Module) -> Stage:
-    try:
-        found = list(inspect.signature(module.forward).parameters.values())[1:]
-    except (TypeError, ValueError):
-        found = []
-    named = [one for one in found if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
-    required = frozenset(one.name for one in named if one.default is one.empty)
-    return Stage(module, None, {one.name: one.name for one in named}, required)
-
-
-class Takes(nn.Module):
-    """A module whose keywords are fed from side inputs of other names.
-
-    Args:
-        module: the module.
-        **names: for each of its keywords the side input that it takes.
-
-    Example:
-        >>> import torch, wye
-        >>> layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-        >>> net = wye.Chain(wye.Takes(layer, src_key_padding_mask="padding"))
-        >>> net(torch.zeros(2, 3, 8), padding=torch.zeros(2, 3, dtype=torch.bool)).shape
-        torch.Size([2, 3, 8])
-    """
-
-    def __init__(self, module: nn.Module, /, **names: str) -> None:
-        super().__init__()
-        self.module = module
-        self.names = names
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.module(*args, **kwargs)
-
-    def extra_repr(self) -> str:
-        return ", ".join(f"{keyword}={name!r}" for keyword, name in self.names.items())
-
-
-def as_module(value: Any, where: str) -> nn.Module:
-    """A module as it is; a formula as a Join of its inputs."""
-    if isinstance(value, nn.Module):
-        return value
-    if isinstance(value, str | Formula):
-        return Join(value)
-    raise PartError("a stage is a module.", where, type(value).__name__, 'give a module, or a formula: "relu(x)"')
-
-
-class Node(Parts):
+class Node(Wants):
     """A module of a flow. One value flows; side inputs go by name to the stages and conditions that read them."""
 
-    wants: frozenset[str]
     paths: dict[str, Count]
+    _condition: Condition
+    _eval: float | None = None
+
+    # what it is made of
 
     def _settle(self, stages: Mapping[str, Any], per: str, shared: Iterable[str], parts: Mapping[str, Any]) -> None:
         """Holds stages and parts, and says which side inputs they want."""
+        kind = type(self).__name__
         if per not in PER:
             raise PartError(
-                f"a {type(self).__name__} decides per sample or per batch.",
-                f"per={per!r}",
-                repr(per),
-                "write per='sample'",
+                f"a {kind} decides per sample or per batch.", f"per={per!r}", repr(per), "write per='sample'"
             )
+        if FLOWING in parts:
+            fix = "give the part another name"
+            raise PartError("in a flow `x` is the value that flows.", f"{kind}(..., x=...)", "a part called x", fix)
+        if isinstance(shared, str):
+            raise PartError(
+                "`shared` is several names.", f"shared={shared!r}", "one text", f"write shared=({shared!r},)"
+            )
+        check_names(parts, OWN | stages.keys())
         self._hold(parts)
         self.per, self.shared = per, frozenset(shared)
         self.paths = {}
         for name, module in stages.items():
-            self.add_module(name, as_module(module, f"{type(self).__name__}({name}=...)"))
-        self._stages = {name: stage(self._modules[name]) for name in stages}  # type: ignore[arg-type]
-        self.wants = frozenset(name for one in self._stages.values() for name in one.sides)
-        self._share(self.shared)
+            self._modules[name] = as_module(module, f"{kind}({name}=...)" if name.isidentifier() else f"{kind}(...)")
+        self._stages = {name: stage(cast(nn.Module, self._modules[name])) for name in stages}
+        self.wants = frozenset(name for one in self._stages.values() for name in one.sides.values())
+        share(self, self.shared)
 
-    def _share(self, names: frozenset[str]) -> None:
-        """Side inputs that are not per sample are so all the way down."""
-        self.shared |= names
-        for module in self.children():
-            if isinstance(module, Node):
-                module._share(self.shared)
-
-    def _condition_of(self, source: Decides, what: str) -> Condition:
+    def _decide_by(self, source: Any, what: str, later: bool = False) -> None:
+        """Takes a condition or times; one that comes later reads no more than the first."""
+        source = as_source(source, what)
+        recipe = self._recipe(source) if isinstance(source, Formula) else None
+        condition = Condition(source, self, recipe, self.per, what)
+        self._check_decider(condition)
+        if later:
+            check_same_sides(condition, self.wants)
+        self._modules.pop(what, None)
         if isinstance(source, nn.Module):
-            self.add_module(what, source)
-        condition = Condition(source, self, self._recipe, self.per, self.shared, what)
+            self._modules[what] = source
         if condition.dice and "dice" not in self._modules:
-            self.add_module("dice", Dice(self))
-        return condition
+            self._modules["dice"] = Dice(self)
+        self.wants |= frozenset(condition.sides)
+        self._condition = condition
+
+    def _check_decider(self, condition: Condition) -> None:
+        """Refuses what this node cannot go by."""
 
     def _recipe(self, formula: Formula) -> Recipe:
         return Recipe(formula, dict(self._formulas), *self._names(), self._value_kinds())
 
-    def _decided(self, new: Condition) -> Condition:
-        """A condition assigned while the net runs."""
-        check_same_sides(new, self.wants)
-        return new
+    def _replace_formula(self, name: str, formula: Formula) -> None:
+        before = self._formulas[name]
+        self._formulas[name] = formula
+        try:
+            self._decide_by(self._condition.source, self._condition.what, later=True)
+        except Exception:
+            self._formulas[name] = before
+            raise
 
-    def _fall(self, kind: str, *bounds: float) -> float:
+    # what it goes by
+
+    def _asked(self, x: Value, sides: Mapping[str, Any], size: int) -> Any:
+        """What the condition says; in eval `eval=` speaks for one that throws dice."""
+        if self._condition.dice and not self.training and self._eval is not None:
+            return self._eval
+        return self._condition(x, sides, size)
+
+    def _fall(self, kind: str, place: int, *bounds: float) -> float:
         """One fall of a die or a coin; in eval nothing is drawn."""
-        dice: Dice = self.get_submodule("dice")  # type: ignore[assignment]
         if not self.training:
             return self._settled_fall(kind, bounds)
-        bits = dice.bits(0)
-        if kind == "coin":
-            return bits < bounds[0] * 2**32
-        low, high = int(bounds[0]), int(bounds[1])
-        if low > high:
-            raise FlowError(
-                "a die has a lowest and a highest side.",
-                f"die({low}, {high})",
-                f"{low} > {high}",
-                f"write die({high}, {low})",
-            )
-        return low + bits % (high - low + 1)
+        return cast(Dice, self._modules["dice"]).fall(kind, place, bounds)
 
     def _settled_fall(self, kind: str, bounds: tuple[float, ...]) -> float:
         """What a die shows in eval; without a rule of its own it must be said."""
-        raise FlowError(
-            "nothing is drawn in eval.", f"{type(self).__name__}({kind}(...))", kind, "say what holds instead: eval=..."
-        )
+        raise FlowError("nothing is drawn in eval.", repr_line(self), f"a {kind}", "say what holds instead: eval=...")
 
     # what watchers ask
 
@@ -214,13 +133,6 @@ class Node(Parts):
 
     # calls
 
-    def _stage(self, name: str, x: Value, sides: Mapping[str, Any]) -> Value:
-        """One stage on the value that flows."""
-        module, known = self._modules[name], self._stages[name]
-        if known.module is not module:
-            known = self._stages[name] = stage(module)  # type: ignore[arg-type]
-        return known(x, sides)
-
     def _checked(self, sides: Mapping[str, Any], size: int) -> None:
         """Side inputs are known, and per sample where they have axes."""
         for name, value in sides.items():
@@ -232,33 +144,71 @@ class Node(Parts):
             for tensor in leaves(value):
                 if tensor.dim() and tensor.shape[0] != size:
                     raise InputError(
-                        f"the side input `{name}` has not the batch first.",
+                        f"the side input `{name}` has not one row for each sample.",
                         type(self).__name__,
-                        f"{name} {tuple(tensor.shape)} for {size} samples",
-                        f"give one row for each sample, or say shared=({name!r},)",
+                        f"{name} {shapes(value)} for {size} samples",
+                        f"put the batch axis first, or say that all samples share it: shared=({name!r},)",
                     )
 
-    def _per_sample(self, sides: Mapping[str, Any]) -> list[str]:
+    def _per_sample(self, sides: Mapping[str, Any]) -> frozenset[str]:
         """The side inputs that travel with their samples."""
-        return [n for n, v in sides.items() if n not in self.shared and any(tensor.dim() for tensor in leaves(v))]
+        return frozenset(n for n, v in sides.items() if n not in self.shared and any(t.dim() for t in leaves(v)))
 
-    def _kept(self, name: str, x: Value, sides: Mapping[str, Any]) -> Value:
-        """A stage beside a pass-through: it keeps the shape, and does not write into its input."""
-        versions = [_version(tensor) for tensor in leaves(x)]
+    def _with(self, sides: Mapping[str, Any], index: Tensor) -> dict[str, Any]:
+        """The side inputs of the samples at `index`."""
+        moving = self._per_sample(sides)
+        return {name: take(value, index) if name in moving else value for name, value in sides.items()}
+
+    def _stage(self, name: str, x: Value, sides: Mapping[str, Any]) -> Value:
+        """One stage on the value that flows."""
+        module, known = self._modules[name], self._stages[name]
+        if known.module is not module:
+            known = self._stages[name] = stage(cast(nn.Module, module))
+        return known(x, sides)
+
+    def _branch(self, name: str, x: Value, sides: Mapping[str, Any], size: int, keeps: bool = True) -> Value:
+        """A stage on some of the samples, which writes not into them; beside a pass-through it `keeps` the shape."""
+        before = [version(tensor) for tensor in leaves(x)]
         new = self._lone(name, x, sides)
-        if versions != [_version(tensor) for tensor in leaves(x)]:
+        if before != [version(tensor) for tensor in leaves(x)]:
             fix = "use the one that returns a new tensor, such as ReLU() for ReLU(inplace=True)"
             raise FlowError(
                 f"the branch `{name}` writes into its input.", repr_line(self), "an in-place operation", fix
             )
-        if not alike(x, new):
+        if keeps and not alike(x, new):
             raise FlowError(
                 f"the branch `{name}` changes the shape beside samples that pass unchanged.",
                 repr_line(self),
                 f"{shapes(x)} -> {shapes(new)}",
-                "keep the shape, or give `otherwise` a branch of the same width",
+                "keep the shape, or widen all samples in a stage before",
             )
-        return mapped(lambda rows, old: rows if rows.dtype is old.dtype else rows.to(old.dtype), new, x)
+        if not keeps and not rows_alike(new, size):
+            raise FlowError(
+                f"the branch `{name}` returns not one row for each of its samples.",
+                repr_line(self),
+                f"{shapes(x)} -> {shapes(new)}",
+                "keep the batch axis first",
+            )
+        return self._as_flowing(name, x, new, keeps)
+
+    def _as_flowing(self, name: str, x: Value, new: Value, keeps: bool) -> Value:
+        """What a branch returned, in the dtype of the value that flows."""
+        if keeps:
+            return mapped(lambda rows, old: self._cast(name, rows, old.dtype), new, x)
+        dtype = floating(x)
+        return mapped(lambda rows: rows.to(dtype) if dtype and rows.is_floating_point() else rows, new)
+
+    def _cast(self, name: str, rows: Tensor, dtype: torch.dtype) -> Tensor:
+        if rows.dtype is dtype:
+            return rows
+        if torch.can_cast(rows.dtype, dtype):
+            return rows.to(dtype)
+        raise FlowError(
+            f"the branch `{name}` returns what the value that flows cannot hold.",
+            repr_line(self),
+            f"{str(rows.dtype)[6:]} beside {str(dtype)[6:]}",
+            "let floats flow, or return whole numbers",
+        )
 
     def _lone(self, name: str, x: Value, sides: Mapping[str, Any]) -> Value:
         """A stage; a batch norm that is sent one sample alone is told so."""
@@ -274,19 +224,25 @@ class Node(Parts):
                 "use LayerNorm or GroupNorm in branches, or per='batch'",
             ) from None
 
+    # what torch asks of a module
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         dice = self._modules.get("dice")
         if isinstance(dice, Dice):
             dice.belongs_to(self)
 
+    def _typed(self, *words: str) -> str:
+        """What was typed: what decides, the options that are not the default, and the parts that have a text."""
+        options = [f"per={self.per!r}"] if self.per != "sample" else []
+        options += [f"eval={self._eval!r}"] if self._eval is not None else []
+        options += [f"shared={tuple(sorted(self.shared))!r}"] if self.shared else []
+        return ", ".join([*words, *options, *self._settings()])
 
-def _version(tensor: Tensor) -> int:
-    """How often a tensor was written into; inference mode does not count."""
-    return 0 if tensor.is_inference() else tensor._version
 
-
-def repr_line(node: Node) -> str:
+def repr_line(node: nn.Module) -> str:
     """A node in one line, for errors and tables."""
-    words = node.extra_repr()
-    return f"{type(node).__name__}({words})"
+    return f"{type(node).__name__}({node.extra_repr()})"
+
+
+__all__ = ["Count", "Node", "Stage", "repr_line"]

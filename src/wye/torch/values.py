@@ -50,15 +50,15 @@ def batch_size(value: Value, where: str) -> int:
         raise FlowError(
             "the value that flows has its samples first, as many in each tensor.",
             where,
-            f"{type(value).__name__} with {sizes or 'no tensor'}",
-            "put the batch axis first",
+            shapes(value),
+            "put the batch axis first in each tensor; what has none goes by name, as a side input",
         )
     return int(sizes[0] or 0)
 
 
 def take(value: Value, index: Tensor) -> Value:
-    """The samples at `index`."""
-    return mapped(lambda tensor: tensor.index_select(0, index), value)
+    """The samples at `index`; tensors without axes stay as they are."""
+    return mapped(lambda tensor: tensor.index_select(0, index) if tensor.dim() else tensor, value)
 
 
 def splice(value: Value, index: Tensor, new: Value) -> Value:
@@ -76,12 +76,33 @@ def merge(pieces: Sequence[tuple[Tensor, Value]]) -> Value:
 
 
 def shapes(value: Value) -> str:
-    """The shapes of a value, as errors show them."""
-    return ", ".join(str(tuple(tensor.shape)) for tensor in leaves(value)) or type(value).__name__
+    """The shapes of a value in its nest, as errors show them."""
+    if isinstance(value, Tensor):
+        return str(tuple(value.shape))
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {shapes(item)}" for key, item in value.items()) + "}"  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, tuple | list):
+        return f"{type(value).__name__} of {', '.join(map(shapes, value)) or 'nothing'}"  # pyright: ignore[reportUnknownArgumentType]
+    return type(value).__name__
 
 
-def alike(value: Value, other: Value) -> bool:
-    """Whether two values have the same nest and the same shapes."""
-    ours, theirs = list(leaves(value)), list(leaves(other))
-    same_nest = isinstance(value, Tensor) == isinstance(other, Tensor) and len(ours) == len(theirs)
-    return same_nest and all(a.shape == b.shape for a, b in zip(ours, theirs, strict=True))
+def alike(value: Value, other: Value, start: int = 0) -> bool:
+    """Whether two values have the same nest and, from the axis `start` on, the same shapes."""
+    if isinstance(value, Tensor) and isinstance(other, Tensor):
+        return value.shape[start:] == other.shape[start:]
+    if isinstance(value, dict) and isinstance(other, dict):
+        return value.keys() == other.keys() and all(alike(item, other[key], start) for key, item in value.items())  # pyright: ignore
+    if isinstance(value, tuple | list) and isinstance(other, tuple | list):
+        return len(value) == len(other) and all(map(lambda a, b: alike(a, b, start), value, other))  # pyright: ignore
+    return type(value) is type(other)
+
+
+def rows_alike(value: Value, size: int) -> bool:
+    """Whether each tensor has one row for each of `size` samples, and there is one."""
+    lengths = {tensor.shape[0] if tensor.dim() else None for tensor in leaves(value)}
+    return lengths == {size}
+
+
+def floating(value: Value) -> torch.dtype | None:
+    """The dtype of the first tensor of floats."""
+    return next((tensor.dtype for tensor in leaves(value) if tensor.is_floating_point()), None)
