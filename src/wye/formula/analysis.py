@@ -101,6 +101,12 @@ class Scope:
     def is_axis(self, node: Node) -> bool:
         return isinstance(node, Name) and node.id in self.axes
 
+    def is_free(self, node: Node) -> bool:
+        """Whether it is the name of an axis, or of nothing that is known."""
+        sources = self.sources
+        known = {*self.lines, *sources.kinds, *sources.formulas, *sources.input_kinds}
+        return self.is_axis(node) or (sources.closed and isinstance(node, Name) and node.id not in known)
+
     def refuse_axis(self, node: Node) -> FormulaError:
         name = self.graph.written_at(self.at(node))
         fix = did_you_mean(name, self.axes, f"axes are {listed(self.axes)}; of an undeclared value say axis=1")
@@ -109,7 +115,7 @@ class Scope:
     def check_names(self, program: Program) -> None:
         """An axis cannot bear the name of a value, nor a line that of anything known."""
         bound: set[str] = set()
-        known = {*self.sources.kinds, *self.sources.formulas}
+        known = {*self.sources.kinds, *self.sources.formulas, *self.sources.input_kinds}
         for line in program.lines:
             for target in line.targets:
                 if target.name in bound or target.name in known or target.name in self.axes:
@@ -222,7 +228,7 @@ class Scope:
                 return self.call(node)
             case Brackets(value):
                 span = self.at(node)
-                return read_brackets(self.graph, node, span, self.read(value), self.read, self.axis)
+                return read_brackets(self.graph, node, span, self.read(value), self.read, self.axis, self.is_free)
             case Truth():
                 raise self.graph.error(
                     "True and False stand as the value of a keyword only.",
@@ -258,7 +264,7 @@ class Scope:
             return self.part(node, span)
         if node.function in FUNCTIONS:
             return read_function(self, node)
-        known = {*self.sources.kinds, *self.sources.formulas, *self.lines}
+        known = {*self.sources.kinds, *self.sources.formulas, *self.sources.input_kinds, *self.lines}
         if node.function in known:
             fix = f"leave the brackets out, or multiply: {node.function} * (...)"
             raise self.graph.error(f"`{node.function}` is a value, not a function.", span, node.function, fix)

@@ -8,13 +8,16 @@ from .axes import seen_order, shown, unique
 from .graph import REST, SAMPLE, Axes, Graph, Guard, Value, with_kind
 from .meeting import lay
 from .reader import tensor
-from .tree import Brackets, Name, Node, Number, Rest, Span, Text
+from .tree import Brackets, Chain, Name, Node, Number, Rest, Span, Text
 
 Read = Callable[[Node], Value]
 Scope = Callable[[str], str]
+IsAxis = Callable[[Node], bool]
 
 
-def read_brackets(graph: Graph, node: Brackets, span: Span, value: Value, read: Read, scope: Scope) -> Value:
+def read_brackets(
+    graph: Graph, node: Brackets, span: Span, value: Value, read: Read, scope: Scope, is_axis: IsAxis
+) -> Value:
     """`value[entries]`: an item of a tuple or dict, or the value with its axes named and entries picked."""
     entries = node.entries
     if len(entries) == 1 and (
@@ -31,9 +34,19 @@ def read_brackets(graph: Graph, node: Brackets, span: Span, value: Value, read: 
         )
     if sum(isinstance(entry, Rest) for entry in entries) > 1:
         raise graph.error("`...` stands at most once in brackets.", span, graph.written_at(span), "name the other axes")
+    for entry in entries:
+        if isinstance(entry, Chain) and is_axis(entry.first) and _shifts(entry):
+            text = graph.written_at(span)
+            fix = "give the shifted value, or its places: x[b, next[i]]"
+            raise graph.error("shifts of an axis are not yet part of the language.", span, text, fix)
     labels = [_label(entry, place, scope) for place, entry in enumerate(entries)]
     bound = bind(graph, value, labels, span, named=isinstance(node.value, Name))
     return _pick_all(graph, _diagonals(graph, bound, span), entries, span, read)
+
+
+def _shifts(node: Chain) -> bool:
+    """Whether a chain moves its first value by numbers: `i + 1`."""
+    return all(sign in ("+", "-") and isinstance(other, Number) for sign, other in node.rest)
 
 
 def item(graph: Graph, value: Value, entry: Node, span: Span) -> Value:
@@ -167,13 +180,6 @@ def _pick_value(graph: Graph, value: Value, label: str, index: Value, span: Span
     order, _ = seen_order(index.kind)
     new = tuple(axis for axis in (*((SAMPLE,) if SAMPLE in names else ()), *order) if axis not in shared)
     rest = tuple(axis for axis in own if axis not in shared and axis != label)
-    if REST in rest and shared:
-        raise graph.shape_error(
-            "`...` stays unnamed on one side of the pick only.",
-            span,
-            graph.written_at(span),
-            "name the axes, or write ... on both",
-        )
     base = lay(graph, value, (*shared, label, *rest))
     wanted = lay(graph, index, (*shared, *new))
     _, written = _without(value, label, tuple(axis for axis in new if axis != SAMPLE))

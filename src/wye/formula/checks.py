@@ -180,7 +180,9 @@ class Sizes(Check):
             raise self.error(
                 f"`{self.words(0)}` has {len(shape) - lead} axes, yet {len(named)} are named.",
                 f"{self.words(0)} {shape[1:] if lead else shape}",
-                f"name each of them: {_named(_bare(self.words(0)), shape[1:] if lead else shape)}",
+                "leave the brackets out"
+                if len(shape) == lead
+                else f"name each of them: {_named(_bare(self.words(0)), shape[1:] if lead else shape)}",
             )
         before = axes.index(REST) if REST in axes else len(axes)
         sizes = {
@@ -226,9 +228,9 @@ class Rests(Check):
 class Room(Check):
     """A value larger than all it is made of: at most 4,096 times the largest input."""
 
-    def __init__(self, guard: Guard, text: str, capturing: Capturing) -> None:
-        super().__init__(guard, text, capturing)
-        self.axes: tuple[Axes, ...] = guard.facts  # type: ignore[assignment]
+    @property
+    def axes(self) -> tuple[Axes, ...]:
+        return self.facts  # type: ignore[return-value]
 
     def verify(self, shapes: Sequence[Shape]) -> None:
         own, leaves = shapes[: len(self.axes)], shapes[len(self.axes) :]
@@ -258,9 +260,6 @@ class Room(Check):
 class Concat(Room):
     """`concat` and `stack`: equal shapes but for the axis, and room for the whole."""
 
-    def __init__(self, guard: Guard, text: str, capturing: Capturing) -> None:
-        Check.__init__(self, guard, text, capturing)
-
     def verify(self, shapes: Sequence[Shape]) -> None:
         count = len(self.spans)
         own, leaves = shapes[:count], shapes[count:]
@@ -283,10 +282,11 @@ class Stack(Concat):
     """`stack`: see `Concat`."""
 
 
-class Take(Check):
-    """`take` and `last`: the axis is there, the index has at most one axis."""
+class Take(Room):
+    """`take` and `last`: the axis is there, the index has one axis, and there is room for all that is taken."""
 
     def verify(self, shapes: Sequence[Shape]) -> None:
+        shapes, leaves = shapes[: len(self.spans)], shapes[len(self.spans) :]
         axis, rank = int(self.facts[0]), len(shapes[0])  # type: ignore[call-overload]
         if not -rank <= axis < rank:
             raise self.error(
@@ -298,13 +298,13 @@ class Take(Check):
             )
         if len(shapes) == 1 and shapes[0][axis] == 0:
             raise self.error("an empty axis has no last entry.", self.described(shapes), "give it one entry at least")
+        if len(shapes) > 1:
+            elements = math.prod(size for place, size in enumerate(shapes[0]) if place != axis % rank)
+            self.check(elements * shapes[1][0], leaves or shapes)
 
 
 class ExpandAs(Room):
     """`expand_as`: the first shape broadcasts to the second."""
-
-    def __init__(self, guard: Guard, text: str, capturing: Capturing) -> None:
-        Check.__init__(self, guard, text, capturing)
 
     def verify(self, shapes: Sequence[Shape]) -> None:
         small, large = shapes[0], shapes[1]
@@ -369,5 +369,5 @@ CHECKS: dict[str, type[Check]] = {
     "exact_mse": Exact,
     "exact_cross_entropy": ExactClasses,
 }
-WITH_LEAVES = frozenset({"room", "concat", "stack", "expand_as"})
+WITH_LEAVES = frozenset({"room", "concat", "stack", "take", "last", "expand_as"})
 """Checks that compare with the largest of all that comes in."""

@@ -37,6 +37,13 @@ from .tree import (
 MAX_DEPTH = 64
 MAX_NODES = 2_000
 
+FOREIGN = {
+    "//": "write floor(a / b)",
+    "<<": "multiply by a power of 2",
+    ">>": "divide by a power of 2",
+    ":=": "bind names on lines of their own: name = ...",
+    "->": "leave it out",
+}
 COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 OR, AND, NOT, COMPARE, SUM, PRODUCT, MINUS, POWER = range(1, 9)
 STRENGTH = {
@@ -81,6 +88,10 @@ class Parser:
     def expect(self, word: str, opened: Token) -> Token:
         if self.meets(word):
             return self.take()
+        if self.token.text in FOREIGN:
+            raise self.error(
+                f"`{self.token.text}` is not part of the language.", self.token, fix=FOREIGN[self.token.text]
+            )
         what = f"`{opened.text}` is not closed." if self.token.kind in ("end", "line") else f"expected `{word}` here."
         at = opened if self.token.kind in ("end", "line") else self.token
         raise self.error(what, at, fix=f"write `{word}`" if at is self.token else f"add `{word}`")
@@ -124,9 +135,8 @@ class Parser:
             return Program(tuple(lines), values, span=self.span(start))
 
     def juxtaposed(self, token: Token) -> str:
-        if token.text in ("//", "<<", ">>", ":=", "->"):
-            return "use + - * / ** @ %; round or floor for whole numbers" if token.text == "//" else "leave it out"
-        return "put an operator between the two" if token.kind in ("number", "name", "text") else "leave it out"
+        operand = token.kind in ("number", "name", "text")
+        return FOREIGN.get(token.text, "put an operator between the two" if operand else "leave it out")
 
     def line(self, first: Token, values: tuple[Node, ...]) -> Line:
         targets = tuple(self.target(first, value) for value in values)
@@ -252,6 +262,7 @@ class Parser:
                 self.count(token)
                 found.append(Rest(span=self.span(token)))
             else:
+                self.refuse_split()
                 found.append(self.deeper())
             if self.token.text == ":" or not self.meets("]", ","):
                 self.expect("]", opened)
@@ -259,6 +270,12 @@ class Parser:
                 self.take()
         self.take()
         return tuple(found)
+
+    def refuse_split(self) -> None:
+        kinds = [token.kind for token in self.tokens[self.position + 1 : self.position + 3]]
+        if self.meets("(") and kinds == ["name", "name"]:
+            fix = "reshape the value outside, and name both axes"
+            raise self.error("splits of an axis are not yet part of the language.", self.token, "(h w)", fix)
 
     def atom(self) -> Node:
         token = self.take()

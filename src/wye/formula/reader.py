@@ -37,9 +37,16 @@ def arithmetic(graph: Graph, values: list[Value], sign: str = "") -> list[Value]
     return [_widened(graph, value, floats, sign, fraction) for value in values]
 
 
+LENGTHS = frozenset({"size", "size_of"})
+WHOLE = frozenset({"+", "-", "*", "negative", "abs", "max", "min"})
+"""Functions of whole numbers that give whole numbers."""
+
+
 def is_whole(value: Value) -> bool:
     """Whether it is made of whole numbers."""
-    return value.kind.dtype == "int" or (value.op == "constant" and type(value.facts[0]) is int)
+    if value.op == "numeric":
+        return value.facts[0] in WHOLE and all(map(is_whole, value.args))
+    return value.kind.dtype == "int" or value.op in LENGTHS or (value.op == "constant" and type(value.facts[0]) is int)
 
 
 def _widened(graph: Graph, value: Value, floats: list[Value], sign: str, fraction: bool) -> Value:

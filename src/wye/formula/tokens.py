@@ -22,6 +22,16 @@ NEVER = frozenset(
     "lambda import from def class return yield await async with try except finally raise assert del "
     "global nonlocal pass break continue is in as None".split()
 )
+CURES = {
+    ".": "values have no attributes here; the length of an axis is size(b)",
+    "&": "write and",
+    "|": "write or",
+    "~": "write not",
+    "!": "write not, or != to compare",
+    "^": "write ** for a power",
+    ";": "start a new line",
+    "#": "leave comments out",
+}
 WORDS = frozenset({"and", "or", "not", "True", "False"})
 
 
@@ -71,7 +81,11 @@ def _unreadable(text: str, position: int) -> FormulaError:
             ":",
             "pick one entry by a number, or take(x, index, axis=0)",
         )
-    fix = "write it in ASCII: letters, digits, operators" if ord(character) > 127 else "leave it out"
+    fix = (
+        "write it in ASCII: letters, digits, operators"
+        if ord(character) > 127
+        else CURES.get(character, "leave it out")
+    )
     if character in "\"'":
         fix = "close the quotation on the same line"
     return FormulaError(

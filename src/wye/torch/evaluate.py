@@ -8,6 +8,7 @@ from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
+from ..formula.algebra import line_names
 from ..formula.analysis import analyse
 from ..formula.codegen import Signature, function
 from ..formula.formula import Formula
@@ -56,8 +57,8 @@ def _run(formula: Formula, text: str, kinds: tuple[tuple[str, Kind], ...], parts
 
 def evaluate(formula: Formula, values: Mapping[str, Any], strict: bool) -> Any:
     """The value of a formula on torch tensors; see `wye.evaluate`."""
-    read = {*formula.names, *formula.calls}
-    kinds = {name: kind_of(value) for name, value in values.items() if name in read or name in formula.axes}
+    read = {*formula.names, *formula.calls, *formula.axes, *line_names(formula.program)}
+    kinds = {name: kind_of(value) for name, value in values.items() if name in read}
     parts = frozenset(name for name, kind in kinds.items() if kind is None)
     known = tuple((name, kind) for name in sorted(kinds) if (kind := kinds[name]) is not None)
     run = _run(formula, formula.text, known, parts, strict)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import Misfit
+from ..errors import FormulaError, Misfit
 from ..formula.numeric import Number
 from .kernels import rows
 
@@ -228,6 +228,9 @@ def distance(a: Tensor, b: Tensor, dim: int) -> Tensor:
 
 
 def take(values: tuple[Tensor, Tensor], axis: int) -> Tensor:
+    if values[1].is_floating_point() or values[1].dtype == torch.bool:
+        fix = "cast(index, dtype='int64')"
+        raise Misfit("entries are taken at whole numbers.", f"an index of {values[1].dtype}", fix, FormulaError)
     return torch.index_select(values[0], axis, values[1].long())
 
 

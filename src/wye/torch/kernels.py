@@ -77,7 +77,7 @@ def item(x: Any, key: int | str) -> Any:
             if hasattr(x, "__len__")
             else type(x).__name__
         )
-        raise Misfit(f"there is no item {key!r}.", known, "take one that is there") from None
+        raise Misfit(f"there is no item {key!r}.", known, "take one that is there", FormulaError) from None
 
 
 def unpack(x: Any, place: int, count: int) -> Any:
@@ -116,7 +116,8 @@ def spread(x: Tensor, own: Axes, axes: Axes, others: Sequence[tuple[Tensor, Axes
 def pick(x: Tensor, index: Tensor, shared: int, new: int, rest: int, rested: bool) -> Tensor:
     """For each entry of `index` one entry of x: axes (shared, picked, rest) and (shared, new) give (shared, new, rest)."""
     if index.is_floating_point() or index.dtype == torch.bool:
-        raise Misfit("a pick takes whole numbers.", f"an index of {index.dtype}", "cast(index, dtype='int64')")
+        fix = "cast(index, dtype='int64')"
+        raise Misfit("a pick takes whole numbers.", f"an index of {index.dtype}", fix, FormulaError)
     index = index.long()
     if rested:
         shared += index.dim() - shared - new
