@@ -23,6 +23,7 @@ from .emission import ALIASES, EXPRESSIONS, Front, Writer, is_inline
 from .graph import REST, Graph, Guard, Value, in_order
 from .lowering import lowered
 from .tree import Span
+from .tuning import sums_first, tuned
 
 Function = Callable[..., Any]
 FILENAME = "<wye formula {}>"
@@ -57,8 +58,8 @@ def function(
     """A function `(self, *inputs)` that computes the formula; with `terms` it returns those in a dict as well."""
     body = Body(analysis, front, signature)
     wanted = [*analysis.outputs, *(terms or {}).values()]
-    roots = lowered(analysis.graph, [*wanted, *named_inputs(analysis.graph)])
-    values = in_order(roots)
+    roots = tuned(lowered(analysis.graph, [*wanted, *named_inputs(analysis.graph)]))
+    values = sums_first(in_order(roots))
     body.leaves = [value for value in values if body.is_given(value)]
     body.writer.like = first_floats(values)
     for value in values:

@@ -88,9 +88,27 @@ def _named_kernel(prefix: str) -> Callable[[Writer, Value], str]:
     return write
 
 
+CALLED = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
+"""Operators that a framework's function does in less time than Python's operator, which looks it up by type."""
+
+
 def _operator(writer: Writer, value: Value) -> str:
+    sign = str(value.facts[0])
     left, right = writer.mixed(value)
-    return f"{left} {value.facts[0]} {right}"
+    if value.args[0].kind.number and sign in "+*" and not writer.traced:
+        left, right = right, left
+    elif any(arg.kind.number for arg in value.args[:1]) or sign not in CALLED:
+        return f"{left} {sign} {right}"
+    name = {"-": "less", "/": "over"}.get(sign, "") if _is_smaller(value.args[1], value.args[0]) else ""
+    return f"{writer.kernel(name or CALLED[sign])}({left}, {right})"
+
+
+def _is_smaller(value: Value, other: Value) -> bool:
+    """Whether a value with named axes lacks some of the other's."""
+    if value.kind.number or value.kind.axes is None or other.kind.axes is None:
+        return False
+    inserted = value.op == "view" and value.facts[0] == "insert"
+    return inserted or len(value.kind.axes) < len(other.kind.axes)
 
 
 def _numeric(writer: Writer, value: Value) -> str:
@@ -211,6 +229,10 @@ EXPRESSIONS: dict[str, Callable[[Writer, Value], str]] = {
     "item": _kernel("item"),
     "unpack": _kernel("unpack"),
     "operator": _operator,
+    "square": _kernel("square"),
+    "squared_difference": _kernel("squared_difference"),
+    "variance": _kernel("variance"),
+    "sum_of_weighted_difference": _kernel("sum_of_weighted_difference"),
     "negative": lambda writer, value: f"-{writer.of(value.args[0])}",
     "apply": _apply,
     "reduce": _reduce,

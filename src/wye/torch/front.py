@@ -13,6 +13,7 @@ from ..formula.graph import Axes, Graph, Value
 from ..formula.pairs import Contraction
 from . import functions as f
 from . import kernels as k
+from . import large
 
 
 def capturing() -> bool:
@@ -65,6 +66,16 @@ def traced_number(name: str, values: tuple[Any, ...], dtype: str | None) -> Tens
 KERNELS: dict[str, Any] = {
     "Tensor": Tensor,
     "floats": k.FLOATS,
+    "square": large.square,
+    "squared_difference": large.squared_difference,
+    "less": large.less,
+    "over": large.over,
+    "variance": large.variance,
+    "sum_of_weighted_difference": large.sum_of_weighted_difference,
+    "add": torch.add,
+    "subtract": torch.sub,
+    "multiply": torch.mul,
+    "divide": torch.div,
     "permute": torch.permute,
     "insert": torch.unsqueeze,
     "select": torch.select,

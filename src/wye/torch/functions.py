@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import FormulaError, Misfit
 from ..formula.numeric import Number
 from .kernels import rows
+from .large import is_large, over
 
 Dims = tuple[int, ...]
 
@@ -93,8 +94,15 @@ def _truth(x: Any, other: Any) -> Tensor:
 
 
 def mean(x: Tensor, dims: Dims | None = None, keep: bool = False) -> Tensor:
+    """The mean; of nothing it is 0.
+
+    Of a large tensor, the sum over the count: the gradient of a sum is a view, that of a mean has the size of x.
+    """
     if x.numel() == 0:
         return torch.sum(x) if dims is None else torch.sum(x, dims, keep)
+    if x.requires_grad and is_large(x):
+        total = torch.sum(x) if dims is None else torch.sum(x, dims, keep)
+        return total / (x.numel() // total.numel())
     return torch.mean(x) if dims is None else torch.mean(x, dims, keep)
 
 
@@ -209,7 +217,7 @@ def softmax_where(x: Tensor, condition: Tensor, dim: int) -> Tensor:
 
 def unit(x: Tensor, dim: int) -> Tensor:
     length = torch.linalg.vector_norm(x, 2, dim, True)
-    return x / torch.where(length == 0, 1, length)
+    return over(x, torch.where(length == 0, 1, length))
 
 
 def dot(a: Tensor, b: Tensor, dim: int) -> Tensor:

@@ -220,7 +220,7 @@ def _pair(recipe: PairRecipe, left: Tensor, right: Tensor, scales: Sequence[floa
         right = right.reshape(*lead, math.prod(right.shape[batch : batch + theirs]), inner)
     scale: Any = 1.0
     for value, inverse in zip(scales, recipe.inverses, strict=True):
-        scale = scale / value if inverse else scale * value
+        scale = _divided(scale, value) if inverse else scale * value
     if recipe.mean:
         scale = scale / max(left.shape[-1], 1)
     product = _scaled(left, right.mT, scale)
@@ -228,16 +228,25 @@ def _pair(recipe: PairRecipe, left: Tensor, right: Tensor, scales: Sequence[floa
 
 
 def _scaled(left: Tensor, right: Tensor, scale: Any) -> Tensor:
-    """`scale * left @ right`, the scale put where there is least to multiply; in half precision inside the product."""
+    """`scale * left @ right`, the number inside the product: free there, and half precision keeps its range."""
     if not isinstance(scale, Tensor) and scale == 1.0:
         return torch.matmul(left, right)
-    if left.dtype in HALF and not isinstance(scale, Tensor) and left.dim() in (2, 3):
-        into = torch.addmm if left.dim() == 2 else torch.baddbmm
-        shape = (*left.shape[:-1], right.shape[-1])
-        return into(left.new_zeros(()).expand(shape), left, right, beta=0, alpha=scale)
-    if left.dtype in HALF or left.shape[-1] < right.shape[-1]:
+    if torch.compiler.is_compiling() and left.dtype not in HALF:
+        return torch.matmul(left, right) * scale
+    if isinstance(scale, Tensor):
         return torch.matmul(left * scale, right)
-    return torch.matmul(left, right).mul_(scale)
+    shape = (*left.shape[:-1], right.shape[-1])
+    nothing = left.new_zeros(())
+    if left.dim() == 2:
+        return torch.addmm(nothing.expand(shape), left, right, beta=0, alpha=scale)
+    left, right = left.flatten(0, -3), right.flatten(0, -3)
+    into = nothing.expand(left.shape[0], *shape[-2:])
+    return torch.baddbmm(into, left, right, beta=0, alpha=scale).reshape(shape)
+
+
+def _divided(scale: Any, value: Any) -> Any:
+    """Python would refuse to divide by zero, where a tensor becomes infinite."""
+    return scale * math.inf if not isinstance(value, Tensor) and value == 0 else scale / value
 
 
 def matmul(left: Tensor, right: Tensor, left_sample: bool, right_sample: bool) -> Tensor:

@@ -1,0 +1,90 @@
+"""`Join` against the same module written by hand."""
+
+from __future__ import annotations
+
+import string
+
+import torch
+from torch import Tensor, nn
+
+import wye
+
+from .table import Row, milliseconds
+from .timing import Run, interleaved
+
+LIMIT = 0.97
+
+
+class Two(nn.Module):
+    def __init__(self, a: nn.Module, b: nn.Module) -> None:
+        super().__init__()
+        self.a, self.b = a, b
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.a(x) + self.b(x)
+
+
+class Four(nn.Module):
+    def __init__(self, a: nn.Module, b: nn.Module, c: nn.Module, d: nn.Module) -> None:
+        super().__init__()
+        self.a, self.b, self.c, self.d = a, b, c, d
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.a(x) + self.b(x) + self.c(x) + self.d(x)
+
+
+class Sixteen(nn.Module):
+    def __init__(self, *parts: nn.Module) -> None:
+        super().__init__()
+        (self.a, self.b, self.c, self.d, self.e, self.f, self.g, self.h) = parts[:8]
+        (self.i, self.j, self.k, self.l, self.m, self.n, self.o, self.p) = parts[8:]
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.a(x) + self.b(x) + self.c(x) + self.d(x) + self.e(x) + self.f(x) + self.g(x) + self.h(x)
+        return first + self.i(x) + self.j(x) + self.k(x) + self.l(x) + self.m(x) + self.n(x) + self.o(x) + self.p(x)
+
+
+class Same(nn.Module):
+    """A part that costs nothing but its call."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+BY_HAND = {2: Two, 4: Four, 16: Sixteen}
+PARTS = {
+    "Linear(32, 32), batch 32": (lambda: nn.Linear(32, 32), (32, 32)),
+    "Linear(2, 2), batch 4": (lambda: nn.Linear(2, 2), (4, 2)),
+    "a part that returns x": (Same, (4, 2)),
+}
+
+
+def rows() -> list[Row]:
+    found: list[Row] = []
+    for words, (part, shape) in PARTS.items():
+        for count, by_hand in BY_HAND.items():
+            parts = [part() for _ in range(count)]
+            formula = " + ".join(f"{letter}(x)" for letter in string.ascii_lowercase[:count])
+            join = wye.Join(formula, **dict(zip(string.ascii_lowercase, parts, strict=False)))
+            found += measured(f"{count} of {words}", join, by_hand(*parts), shape)
+    return found
+
+
+def measured(name: str, join: nn.Module, by_hand: nn.Module, shape: tuple[int, ...]) -> list[Row]:
+    """Forward alone, and forward with backward."""
+    x = torch.randn(*shape, requires_grad=True)
+    torch.testing.assert_close(join(x), by_hand(x))
+
+    def forward(module: nn.Module) -> Run:
+        return lambda: module(x)
+
+    def both(module: nn.Module) -> Run:
+        grad = torch.ones(*shape)
+        return lambda: module(x).backward(grad)
+
+    found = []
+    for words, run in (("forward", forward), ("forward+backward", both)):
+        samples = interleaved({"wye": run(join), "hand": run(by_hand)}, seconds=1.5, rounds=300, least=1e-3)
+        note = f"{milliseconds(samples.median('wye'))} against {milliseconds(samples.median('hand'))}"
+        found.append(Row(f"{name}, {words}", samples.ratio("wye", "hand"), LIMIT, note))
+    return found

@@ -1,0 +1,110 @@
+"""How the benchmarks measure: interleaved medians of process CPU time, and peaks of live tensor memory.
+
+Time is `time.process_time` on one thread: what the process computed, not how long it waited for a shared core. All
+candidates take turns in every round, each round in another order, and a ratio is the median over the rounds of the
+ratio within one round, so that a machine that slows down slows both. The garbage collector runs before a round and
+rests during it.
+
+Memory is read from torch's own record of the CPU allocator: every allocation and release between the start of the
+forward and the end of the backward, in order, whoever asked for it (saved activations, gradients, temporaries inside
+an operator). The peak is the largest running sum; what existed before the start counts for nobody.
+"""
+
+from __future__ import annotations
+
+import gc
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+Run = Callable[[], object]
+
+
+@dataclass
+class Samples:
+    """Seconds per call of each candidate, one entry a round."""
+
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+    def median(self, name: str) -> float:
+        return statistics.median(self.seconds[name])
+
+    def ratio(self, name: str, peer: str) -> float:
+        """The median over the rounds of the ratio within a round."""
+        pairs = zip(self.seconds[name], self.seconds[peer], strict=True)
+        return statistics.median(ours / theirs for ours, theirs in pairs)
+
+    def fastest(self, names: Sequence[str]) -> str:
+        return min(names, key=self.median)
+
+
+def interleaved(runs: Mapping[str, Run], *, seconds: float = 2.0, rounds: int = 40, least: float = 5e-4) -> Samples:
+    """Times candidates in turns.
+
+    Args:
+        runs: the candidates.
+        seconds: about how long all of it may take.
+        rounds: the most rounds; fewer where a call is long, but never under 9.
+        least: how long a turn lasts at least; short calls are repeated to fill it.
+    """
+    names = list(runs)
+    cost = {name: _warm(runs[name]) for name in names}
+    repeats = {name: max(1, round(least / cost[name])) for name in names}
+    round_cost = sum(cost[name] * repeats[name] for name in names)
+    samples = Samples({name: [] for name in names})
+    for turn in range(max(9, min(rounds, int(seconds / round_cost)))):
+        gc.collect(0)
+        gc.disable()
+        try:
+            shift = turn % len(names)
+            order = names[shift:] + names[:shift]
+            for name in order if turn % 2 else reversed(order):
+                samples.seconds[name].append(_timed(runs[name], repeats[name]))
+        finally:
+            gc.enable()
+    return samples
+
+
+def _warm(run: Run) -> float:
+    """Seconds a call takes once warm."""
+    for _ in range(3):
+        run()
+    return max(min(_timed(run, 1) for _ in range(3)), 1e-7)
+
+
+def _timed(run: Run, repeats: int) -> float:
+    turns = range(repeats)
+    start = time.process_time()
+    for _ in turns:
+        run()
+    return (time.process_time() - start) / repeats
+
+
+def peak_memory(run: Run, clear: Run) -> int:
+    """The most bytes that were live at once during a call, above what was live before it.
+
+    Args:
+        run: the call.
+        clear: releases what the call leaves behind, so that nothing crosses the borders of the record.
+    """
+    clear()
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        run()
+        clear()
+    assert profile.profiler is not None
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    live = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        live += event.nbytes()
+        peak = max(peak, live)
+    assert live == 0, "something that was allocated before was released, or the other way round"
+    return peak
+
+
+def versions() -> str:
+    return f"torch {torch.__version__}, Python {platform.python_version()}, {torch.get_num_threads()} thread, {platform.machine()}"
