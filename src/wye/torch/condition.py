@@ -213,7 +213,7 @@ def as_source(source: Any, what: str) -> Any:
         text = "norm(x) > bound" if what == "condition" else "depth"
         fix = f"give it a name: {text!r}, {name}={source!r}"
         raise PartError("a schedule is a number that a formula reads.", f"{what}={source!r}", "Schedule", fix)
-    if isinstance(source, Formula | NUMBERS) or (callable(source) and not isinstance(source, type)):
+    if isinstance(source, Formula | bool | int | float) or (callable(source) and not isinstance(source, type)):
         return source
     raise PartError(
         f"the {what} decides nothing.", f"{what}=...", type(source).__name__, "give a formula, a callable or a number"

@@ -127,6 +127,10 @@ class Node(Wants):
         """The names of its stages."""
         return list(self._stages)
 
+    def decider_names(self) -> list[str]:
+        """The names of what only decides: the parts, and a condition that is a module."""
+        return [*self._kinds, self._condition.what] if "_condition" in self.__dict__ else []
+
     def ways_apart(self) -> list[str]:
         """The paths that each sample takes exactly one of."""
         return list(self.paths)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 
@@ -28,17 +28,26 @@ def words(node: Node) -> str:
     return f"{title(node)} {next((verb for kind, verb in verbs.items() if isinstance(node, kind)), 'sent no sample')}"
 
 
+def within(name: str, item: str) -> str:
+    """The name of what a module holds: `deep.then`; that of a whole model is empty, or `0:`."""
+    return f"{name}.{item}" if name and not name.endswith(":") else f"{name}{item}"
+
+
 class Ways:
-    """The ways that lead to weights, and how many samples had gone each way at an optimizer's last step."""
+    """The ways that lead to weights, and how many samples had gone each way at an optimizer's last step.
+
+    Args:
+        nodes: the nodes by name; one that is held twice has two names.
+    """
 
     def __init__(self, nodes: Mapping[str, Node]) -> None:
         self.ways: list[tuple[str, Node, str]] = []
+        self.deciders: dict[str, str] = {}
         for name, node in nodes.items():
-            for stage in node.stage_names():
-                if not isinstance(node, Chain):
-                    self.ways.append((f"{name}.{stage}." if name else f"{stage}.", node, stage))
-        # The innermost way tells most: long prefixes first.
-        self.ways.sort(key=lambda way: -len(way[0]))
+            if not isinstance(node, Chain):
+                self.ways += [(f"{within(name, stage)}.", node, stage) for stage in node.stage_names()]
+            why = f"{title(node)} reads it to decide, and no gradient comes that way"
+            self.deciders |= {within(name, part): why for part in node.decider_names()}
         self.start = self.samples()
         self.last: dict[int, dict[str, int]] = {}
 
@@ -51,13 +60,16 @@ class Ways:
         self.last[who] = now
         return {prefix: words(node) for prefix, node, _ in self.ways if now[prefix] == before[prefix]}
 
+    def reason(self, keys: Sequence[str], weight: nn.Parameter, idle: Mapping[str, str]) -> str:
+        """Why a weight, under all the names that it goes by, has no gradient."""
+        if not weight.requires_grad:
+            return "it does not require one"
+        whys = [self._why(key, idle) for key in keys]
+        return "the loss does not depend on it" if None in whys else str(whys[0])
 
-def reason(key: str, weight: nn.Parameter, idle: Mapping[str, str]) -> str:
-    """Why a weight has no gradient."""
-    if not weight.requires_grad:
-        return "it does not require one"
-    # An idle node further out explains an idle one inside it.
-    for prefix in sorted(idle, key=len):
-        if key.startswith(prefix):
-            return idle[prefix]
-    return "the loss does not depend on it"
+    def _why(self, key: str, idle: Mapping[str, str]) -> str | None:
+        # An idle node further out explains an idle one inside it.
+        for prefix in sorted(idle, key=len):
+            if key.startswith(prefix):
+                return idle[prefix]
+        return next((why for name, why in self.deciders.items() if key == name or key.startswith(f"{name}.")), None)

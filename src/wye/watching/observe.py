@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from ..errors import InputError
 from ..torch.node import Count, Node
 from .account import Path, Weight
-from .attribute import Ways, reason
+from .attribute import Ways, within
 from .report import table
 
 
@@ -23,19 +23,13 @@ class Watch:
 
     def __init__(self, models: Mapping[str, nn.Module], optimizers: tuple[Optimizer, ...]) -> None:
         self.models, self.steps = dict(models), 0
-        self.nodes = {
-            f"{prefix}{name}": module
-            for prefix, model in models.items()
-            for name, module in model.named_modules()
-            if isinstance(module, Node)
-        }
-        self.keys = {
-            id(weight): f"{prefix}{name}"
-            for prefix, model in models.items()
-            for name, weight in model.named_parameters()
-        }
-        self.weights: dict[str, Weight] = {key: Weight() for key in self.keys.values()}
-        self._ways = Ways(self.nodes)
+        self.nodes = dict(named_nodes(models, once=True))
+        self.names: dict[int, list[str]] = {}
+        for prefix, model in models.items():
+            for name, weight in model.named_parameters(remove_duplicate=False):
+                self.names.setdefault(id(weight), []).append(f"{prefix}{name}")
+        self.weights: dict[str, Weight] = {keys[0]: Weight() for keys in self.names.values()}
+        self._ways = Ways(dict(named_nodes(models, once=False)))
         self._before, self._after = self._counts(), dict[str, tuple[int, int]]()
         self._steps_of: Counter[int] = Counter()
         if optimizers:
@@ -47,26 +41,26 @@ class Watch:
 
     def _counts(self) -> dict[str, tuple[int, int]]:
         return {
-            f"{name}.{path}" if name else path: (count.calls, count.samples)
+            within(name, path): (count.calls, count.samples)
             for name, node in self.nodes.items()
             for path, count in node.paths.items()
         }
 
     def _observe(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Before a step: the gradients as they are."""
-        held = [weight for group in optimizer.param_groups for weight in group["params"] if id(weight) in self.keys]
+        held = [weight for group in optimizer.param_groups for weight in group["params"] if id(weight) in self.names]
         if not held:
             return
         self._steps_of[id(optimizer)] += 1
         self.steps = max(self._steps_of.values())
         idle = self._ways.idle_since(id(optimizer))
         for parameter in held:
-            key = self.keys[id(parameter)]
-            weight = self.weights[key]
-            if parameter.grad is None:
+            keys, grad = self.names[id(parameter)], parameter.grad
+            weight = self.weights[keys[0]]
+            if grad is None:
                 weight.none += 1
-                weight.reasons[reason(key, parameter, idle)] += 1
-            elif bool(parameter.grad.count_nonzero()):
+                weight.reasons[self._ways.reason(keys, parameter, idle)] += 1
+            elif bool((grad.coalesce().values() if grad.is_sparse else grad).count_nonzero()):
                 weight.nonzero += 1
             else:
                 weight.zero += 1
@@ -101,6 +95,14 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def named_nodes(models: Mapping[str, nn.Module], once: bool) -> Iterator[tuple[str, Node]]:
+    """The nodes of a flow by name; one that is held twice has its first name, or all of them."""
+    for prefix, model in models.items():
+        for name, module in model.named_modules(remove_duplicate=once):
+            if isinstance(module, Node):
+                yield f"{prefix}{name}", module
 
 
 def watch(

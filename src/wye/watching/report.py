@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..torch.node import Node
 from .account import Path, Weight
-from .attribute import title
+from .attribute import title, within
 
 
 def table(nodes: Mapping[str, Node], paths: Mapping[str, Path], weights: Mapping[str, Weight], steps: int) -> str:
@@ -33,7 +33,7 @@ def _paths(nodes: Mapping[str, Node], paths: Mapping[str, Path]) -> list[str]:
             continue
         rows.append((f"{name or 'model'}: {title(node)}", "", "", ""))
         for path in sorted(node.paths):
-            seen = paths[f"{name}.{path}" if name else path]
+            seen = paths[within(name, path)]
             share = _share(node, name, path, paths)
             rows.append((f"  {path}", str(seen.calls), str(seen.samples), share))
     return _rows(("path", "runs", "samples", "share"), rows) if rows else []
@@ -41,12 +41,11 @@ def _paths(nodes: Mapping[str, Node], paths: Mapping[str, Path]) -> list[str]:
 
 def _share(node: Node, name: str, path: str, paths: Mapping[str, Path]) -> str:
     """Of the samples that came to a node, those that went this way."""
-    prefix = f"{name}." if name else ""
     ways = node.ways_apart()
     if path not in ways:
         return ""
-    total = sum(paths[f"{prefix}{way}"].samples for way in ways if f"{prefix}{way}" in paths)
-    return f"{paths[f'{prefix}{path}'].samples / total:.0%}" if total else ""
+    total = sum(paths[within(name, way)].samples for way in ways if within(name, way) in paths)
+    return f"{paths[within(name, path)].samples / total:.0%}" if total else ""
 
 
 def _weights(weights: Mapping[str, Weight], steps: int) -> list[str]:
