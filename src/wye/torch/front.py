@@ -26,17 +26,13 @@ def not_a_tensor(graph: Graph, value: Value) -> Callable[[object], None]:
     place = Place(graph.text, *value.span)
 
     def refuse(got: object) -> None:
-        kind, word = type(got).__name__, graph.written_at(value.span)
-        items = list(got) if isinstance(got, dict) else list(range(len(got))) if isinstance(got, tuple | list) else []
-        fix = f"take an item: {word}[{_quoted(items[0])}]" if items else "a part returns a tensor, an input is one"
+        kind, word = "None" if got is None else f"a {type(got).__name__}", graph.written_at(value.span)
+        keys = list(got) if isinstance(got, dict) else list(range(len(got))) if isinstance(got, tuple | list) else []
+        fix = f"take an item: {word}[{_quoted(keys[0])}]" if keys else "give a tensor"
         held = (
-            f" of {', '.join(map(_quoted, items[:8]))}"
-            if isinstance(got, dict)
-            else f" of {len(items)}"
-            if items
-            else ""
+            f" of {', '.join(map(_quoted, keys[:8]))}" if isinstance(got, dict) else f" of {len(keys)}" if keys else ""
         )
-        raise FormulaError(f"`{word}` is a {kind}, not a tensor.", place, f"a {kind}{held}", fix)
+        raise FormulaError(f"`{word}` is {kind}, not a tensor.", place, kind + held, fix)
 
     return refuse
 

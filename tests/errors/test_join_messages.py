@@ -1,0 +1,89 @@
+"""Whole messages of Join: what is wrong, where, what was got, and the cure; they stand in `join_messages.txt`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import wye
+
+
+class Labelled(nn.Module):
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"logits": x, "hidden": x}
+
+
+class Three(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return x, x + 1, x + 2
+
+
+class Empty(nn.Module):
+    def forward(self, x: Tensor) -> None:
+        return None
+
+
+def join(formula: Any, **parts: Any) -> wye.Join:
+    return wye.Join(formula, **parts)
+
+
+def ones(*shape: int) -> Tensor:
+    return torch.ones(shape)
+
+
+def line() -> nn.Module:
+    return nn.Linear(4, 3)
+
+
+def ids(*values: int) -> Tensor:
+    return torch.tensor(values)
+
+
+def switched(text: str) -> None:
+    join("a(x) + y", a=line()).formula = text
+
+
+def assigned(name: str, value: object) -> None:
+    setattr(join("a(x) * gain", a=line(), gain=1.0), name, value)
+
+
+CASES = [
+    case.partition("\n")[::2]
+    for case in Path(__file__).with_name("join_messages.txt").read_text().removesuffix("\n").split("\n\n")
+    if case.startswith(">>> ")
+]
+
+
+@pytest.mark.parametrize(("call", "message"), CASES, ids=[call for call, _ in CASES])
+def test_the_whole_message(call: str, message: str) -> None:
+    with pytest.raises(wye.WyeError) as caught:
+        eval(call.removeprefix(">>> "))
+    error = caught.value
+    assert f"{type(error).__name__}: {error}" == message
+    assert all((error.what, error.where, error.got, error.fix))
+
+
+SHAPES = [
+    ((5, 1), (5,)), ((5, 4), (1, 4)), ((5, 1), (5, 4)), ((4,), (5, 4)), ((5,), (5, 4)), ((5, 4), (4,)), ((5, 4), (5,)),
+    ((5, 5), (5,)), ((2, 3, 4), (3, 4)), ((6, 7, 8), (6, 1, 8)), ((1, 4), (5, 1, 4)), ((2, 1, 3), (2, 4, 3)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("left", "right"), SHAPES)
+def test_the_cure_of_a_shape_error_runs(left: tuple[int, ...], right: tuple[int, ...]) -> None:
+    with pytest.raises(wye.ShapeError) as caught:
+        join("x - y")(ones(*left), ones(*right))
+    first, second = caught.value.fix.removeprefix("name the axes: ").split(" and ")
+    value = join(f"{first} - {second}")(ones(*left), ones(*right))
+    assert value.numel() == max(ones(*left).numel(), ones(*right).numel())
+    assert not value.any()
+
+
+def test_no_cure_is_offered_where_none_would_run() -> None:
+    for left, right in (((5, 4), (5, 3)), ((1, 5), (5, 1)), ((3,), (5, 4))):
+        with pytest.raises(wye.ShapeError, match="fix: give them one shape"):
+            join("x - y")(ones(*left), ones(*right))
