@@ -9,11 +9,15 @@ from ..errors import FormulaError, ShapeError, did_you_mean
 from . import reducing
 from .axes import shown
 from .functions import DTYPES, FUNCTIONS, LATER, Function, Option
-from .graph import NUMBER, SAMPLE, Guard, Kind, Value, with_kind
+from .graph import NUMBER, SAMPLE, Graph, Guard, Kind, Value, with_kind
 from .meeting import meet
 from .numeric import fold
 from .reader import Reader, arithmetic, as_float, numbers_only, result_kind, tensor
-from .tree import Brackets, Call, Name, Negative, Node, Number, Rest, Span, Text, Truth
+from .tree import Call, Name, Negative, Node, Number, Span, Text, Truth
+
+
+OVER_AXES = frozenset({"reduction", "along", "pair"})
+"""Functions that take names of axes behind their values."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +67,13 @@ def bind_call(reader: Reader, node: Call) -> Bound:
     function, span = FUNCTIONS[node.function], reader.at(node)
     args = list(node.args)
     axes = _axis_names(reader, function, args)
-    names = (*function.values, *function.extra) if function.kind != "reduction" else function.values
+    names = function.values if function.kind in OVER_AXES else (*function.values, *function.extra)
     if function.name == "cast" and len(args) == 2 and isinstance(args[1], Text):
         node = Call(node.function, (args[0],), (*node.keywords, ("dtype", args.pop(1))), span=node.span)
     values = dict(zip(names, args, strict=False))
     more = tuple(args[len(names) :])
-    if more and isinstance(more[0], Name) and function.kind in ("reduction", "along", "pair") and not function.variadic:
-        raise reader.refuse_axis(more[0])
-    if more and not function.variadic:
-        raise _refused(
-            reader, function, reader.at(more[0]), "is given too many values.", "leave it out", axes_hint=more[0]
-        )
+    if more:
+        _check_more(reader, function, node, more, axes)
     options: dict[str, Option] = dict(function.options)
     for keyword, value in node.keywords:
         place = reader.at(value)
@@ -98,17 +98,34 @@ def bind_call(reader: Reader, node: Call) -> Bound:
     return Bound(function, values, more, axes, options, span)
 
 
-def _refused(
-    reader: Reader, function: Function, span: Span, what: str, fix: str, axes_hint: Node | None = None
-) -> FormulaError:
-    if axes_hint is not None and function.kind in ("reduction", "along", "pair"):
-        fix = "axes are names, such as sum(x[b, k], k); of an undeclared value say axis=1"
+def _check_more(reader: Reader, function: Function, node: Call, more: Sequence[Node], axes: Sequence[str]) -> None:
+    """Values behind the required ones: `max` and `min` join any number of them, and then reduce nothing."""
+    name, place, write = function.name, reader.at(more[0]), reader.graph.written_at
+    if function.kind == "reduction" and function.variadic and (axes or node.keywords):
+        joined = f"{name}({', '.join(write(reader.at(arg)) for arg in node.args[: len(more) + 1])})"
+        over = [*(shown((axis,)) for axis in axes), *(f"{key}={write(reader.at(value))}" for key, value in node.keywords)]
+        fix = f"reduce what is joined: {name}({joined}, {', '.join(over)})"
+        raise _refused(reader, function, reader.at(node), "of several values joins them, entry by entry.", fix)
+    if function.variadic:
+        return
+    if function.kind not in OVER_AXES:
+        raise _refused(reader, function, place, "is given too many values.", f"write {function.signature}")
+    if isinstance(more[0], Name):
+        raise reader.refuse_axis(more[0])
+    fix = f"name its axes: {name}(value[b, k], k); of an undeclared value say axis=1"
+    if isinstance(more[0], Number):
+        values = [write(reader.at(arg)) for arg in node.args[: len(function.values)]]
+        fix = f"write {name}({', '.join(values)}, axis={write(place)})"
+    raise _refused(reader, function, place, "takes names of axes behind its values.", fix)
+
+
+def _refused(reader: Reader, function: Function, span: Span, what: str, fix: str) -> FormulaError:
     return reader.graph.error(f"`{function.name}` {what}", span, reader.graph.written_at(span), fix)
 
 
 def _axis_names(reader: Reader, function: Function, args: list[Node]) -> tuple[str, ...]:
     """Takes the names of axes off the end of the arguments."""
-    if function.kind not in ("reduction", "along", "pair"):
+    if function.kind not in OVER_AXES:
         return ()
     found: list[str] = []
     while len(args) > len(function.values) and isinstance(args[-1], Name) and reader.is_axis(args[-1]):
@@ -230,24 +247,22 @@ def _size(reader: Reader, bound: Bound) -> Value:
             "write size(b), or size(x, axis=0)",
         )
     guard = Guard("has_axis", (value,), (axis, value.kind.sample), bound.span)
-    return graph.value("size_of", (value,), (_shift(value, axis),), NUMBER, bound.span, (guard,))
+    return graph.value("size_of", (value,), (_shift(axis, value.kind.sample),), NUMBER, bound.span, (guard,))
 
 
-def _shift(value: Value, axis: Option) -> int:
+def _shift(axis: Option, sample: bool) -> int:
     """An axis as written, counted with the axis of the samples where there is one."""
     place = int(axis or 0)  # type: ignore[arg-type]
-    return place + 1 if value.kind.sample and place >= 0 else place
+    return place + 1 if sample and place >= 0 else place
 
 
 def _structure(reader: Reader, bound: Bound) -> Value:
-    """`take concat stack last expand_as`: undeclared values only, `last` aside."""
+    """`take concat stack last expand_as`: values with undeclared axes; those without axes are stacked or expanded."""
     graph, name, span = reader.graph, bound.function.name, bound.span
-    nodes = [*bound.values.values(), *bound.more]
-    if name == "last" and len(nodes) == 1 and isinstance(nodes[0], Brackets | Name | Rest | Call):
-        pass
-    values = [tensor(graph, reader.read(node)) for node in nodes]
-    for value in values:
-        if value.kind.declared or value.kind.number or value.kind.scalar:
+    values = [tensor(graph, reader.read(node)) for node in (*bound.values.values(), *bound.more)]
+    for place, value in enumerate(values):
+        bare = name == "stack" or (name == "expand_as" and place == 0 and value.kind.axes == ())
+        if value.kind.declared or (value.kind.scalar and not bare):
             what = "has no axes" if not value.kind.declared else f"has the named axes [{shown(value.kind.names)}]"
             raise graph.error(
                 f"`{name}` takes values with undeclared axes; `{graph.written_at(value.span)}` {what}.",
@@ -256,8 +271,9 @@ def _structure(reader: Reader, bound: Bound) -> Value:
                 "leave the brackets out" if value.kind.declared else "give it a tensor with axes",
                 ShapeError,
             )
-    sample = any(value.kind.sample for value in values)
-    axis = _shift(with_sample(values[0], sample), bound.options.get("axis"))
+    values = _one_for_each(graph, [reducing.as_tensor(graph, value) for value in values])
+    sample = any(value.kind.sample or value.kind.axes == (SAMPLE,) for value in values)
+    axis = _shift(bound.options.get("axis"), sample)
     data = any(value.kind.data for value in values)
     dtype = values[0].kind.dtype if len({value.kind.dtype for value in values}) == 1 or name == "take" else "any"
     shape = values[1].kind.shape if name == "expand_as" else graph.new_shape()
@@ -266,7 +282,12 @@ def _structure(reader: Reader, bound: Bound) -> Value:
     return graph.value("structure", values, (name, axis), kind, span, (guard,))
 
 
-def with_sample(value: Value, sample: bool) -> Value:
-    if value.kind.sample == sample or value.kind.axes == (SAMPLE,):
-        return value
-    return Value(value.op, value.args, value.facts, with_kind(value.kind, sample=sample), value.span)
+def _one_for_each(graph: Graph, values: list[Value]) -> list[Value]:
+    """What has no axes is repeated for the samples, where other values have one of them for each."""
+    rows = next((value for value in values if value.kind.axes == (SAMPLE,)), None)
+    if rows is None:
+        return values
+    return [
+        graph.value("broadcast", (value, rows), (), rows.kind, value.span) if value.kind.axes == () else value
+        for value in values
+    ]

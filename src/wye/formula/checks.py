@@ -369,5 +369,5 @@ CHECKS: dict[str, type[Check]] = {
     "exact_mse": Exact,
     "exact_cross_entropy": ExactClasses,
 }
-WITH_LEAVES = frozenset({"room", "concat", "stack", "take", "last", "expand_as"})
+WITH_LEAVES = frozenset({"room", "concat", "stack", "take", "expand_as"})
 """Checks that compare with the largest of all that comes in."""

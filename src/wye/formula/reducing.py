@@ -27,7 +27,7 @@ def reduction(reader: Reader, name: str, nodes: Values, axes: Axes, options: Opt
     if value.kind.number and "where" not in nodes and name in OF_NUMBERS:
         return value
     value = _prepared(graph, name, value)
-    extras = [_as_tensor(graph, tensor(graph, read(nodes[key]))) for key in ("where", "w") if key in nodes]
+    extras = [as_tensor(graph, tensor(graph, read(nodes[key]))) for key in ("where", "w") if key in nodes]
     _check_axes(reader, name, value if not extras else None, [value, *extras], axes, options, span)
     if name == "weighted_mean":
         return _weighted_mean(reader, value, arithmetic(graph, extras)[0], axes, options, span)
@@ -47,13 +47,13 @@ def reduction(reader: Reader, name: str, nodes: Values, axes: Axes, options: Opt
 def _prepared(graph: Graph, name: str, value: Value) -> Value:
     """The value in the dtype that the reduction computes in."""
     if value.kind.number:
-        return _as_tensor(graph, value)
+        return as_tensor(graph, value)
     if name in ("any", "all"):
         return value
     return arithmetic(graph, [value])[0] if name in ("sum", "max", "min") else as_float(graph, value)
 
 
-def _as_tensor(graph: Graph, value: Value) -> Value:
+def as_tensor(graph: Graph, value: Value) -> Value:
     """A number as a tensor without axes, in the floats of the formula; all else as it is."""
     if not value.kind.number:
         return value
@@ -165,7 +165,7 @@ def along(reader: Reader, name: str, nodes: Values, axes: Axes, options: Options
     """`softmax log_softmax unit`: the axis stays."""
     graph = reader.graph
     value = as_float(graph, tensor(graph, reader.read(nodes["x"])))
-    extras = [_as_tensor(graph, tensor(graph, reader.read(nodes["where"])))] if "where" in nodes else []
+    extras = [as_tensor(graph, tensor(graph, reader.read(nodes["where"])))] if "where" in nodes else []
     axis = _one_axis(reader, name, [value, *extras], axes, options, span)
     met, kind, guards = meet(graph, [value, *extras], span, reader.rules, [False] + [True] * len(extras))
     if extras:
@@ -261,7 +261,7 @@ def loss(reader: Reader, name: str, nodes: Values, axes: Axes, options: Options,
         raise graph.shape_error(
             f"`{name}` takes tensors.", span, graph.written_at(span), "give it logits and class ids"
         )
-    sides = [_as_tensor(graph, side) for side in sides]
+    sides = [as_tensor(graph, side) for side in sides]
     first = as_float(graph, sides[0])
     second = as_float(graph, sides[1]) if name == "mse" else sides[1]
     constants = tuple(value for key, value in options.items() if key != "reduction")

@@ -195,10 +195,15 @@ def all_where(x: Tensor, condition: Tensor, dims: Dims | None, keep: bool) -> Te
 
 
 def logsumexp_where(x: Tensor, condition: Tensor, dims: Dims | None, keep: bool) -> Tensor:
-    condition, over = _condition(x, condition), _all_dims(x, dims)
-    # The lowest finite number instead of -inf: a row of nothing would have a gradient of NaN.
-    found = logsumexp(_filled(x, condition, torch.finfo(x.dtype).min), over, keep)
-    return torch.where(condition.any(over, keep), found, -torch.inf)
+    taken, over = _condition(x, condition) & (x != -torch.inf), _all_dims(x, dims)
+    # Zeros instead of -inf where nothing is taken: the gradient of that row would be NaN.
+    found = logsumexp(torch.where(taken, x, _nothing(x, taken, over)), over, keep)
+    return torch.where(taken.any(over, keep), found, -torch.inf)
+
+
+def _nothing(x: Tensor, taken: Tensor, dims: Dims) -> Tensor:
+    """What stands for the entries that are left out: -inf, and 0 in rows of which all are."""
+    return torch.where(taken.any(dims, True), -torch.inf, 0.0).to(x.dtype)
 
 
 def weighted_mean(x: Tensor, w: Tensor, dims: Dims | None, keep: bool) -> Tensor:
@@ -212,7 +217,7 @@ def weighted_mean(x: Tensor, w: Tensor, dims: Dims | None, keep: bool) -> Tensor
 
 def softmax_where(x: Tensor, condition: Tensor, dim: int) -> Tensor:
     condition = _condition(x, condition)
-    return _filled(torch.softmax(_filled(x, condition, torch.finfo(x.dtype).min), dim), condition, 0)
+    return _filled(torch.softmax(torch.where(condition, x, _nothing(x, condition, (dim,))), dim), condition, 0)
 
 
 def unit(x: Tensor, dim: int) -> Tensor:
