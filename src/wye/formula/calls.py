@@ -9,12 +9,11 @@ from ..errors import FormulaError, ShapeError, did_you_mean
 from . import reducing
 from .axes import shown
 from .functions import DTYPES, FUNCTIONS, LATER, Function, Option
-from .graph import NUMBER, SAMPLE, Graph, Guard, Kind, Value, with_kind
+from .graph import NUMBER, SAMPLE, Graph, Guard, Kind, Value
 from .meeting import meet
 from .numeric import fold
 from .reader import Reader, arithmetic, as_float, numbers_only, result_kind, tensor
 from .tree import Call, Name, Negative, Node, Number, Span, Text, Truth
-
 
 OVER_AXES = frozenset({"reduction", "along", "pair"})
 """Functions that take names of axes behind their values."""
@@ -103,7 +102,10 @@ def _check_more(reader: Reader, function: Function, node: Call, more: Sequence[N
     name, place, write = function.name, reader.at(more[0]), reader.graph.written_at
     if function.kind == "reduction" and function.variadic and (axes or node.keywords):
         joined = f"{name}({', '.join(write(reader.at(arg)) for arg in node.args[: len(more) + 1])})"
-        over = [*(shown((axis,)) for axis in axes), *(f"{key}={write(reader.at(value))}" for key, value in node.keywords)]
+        over = [
+            *(shown((axis,)) for axis in axes),
+            *(f"{key}={write(reader.at(value))}" for key, value in node.keywords),
+        ]
         fix = f"reduce what is joined: {name}({joined}, {', '.join(over)})"
         raise _refused(reader, function, reader.at(node), "of several values joins them, entry by entry.", fix)
     if function.variadic:
