@@ -139,7 +139,8 @@ class Body:
     def is_given(self, value: Value) -> bool:
         """Whether it is an input that is a tensor, as `opening` or the caller has seen to; it takes its name."""
         source = value.args[0] if value.op == "tensor_only" else value
-        if source.op != "input" or not value.kind.tensor or value.kind.number:
+        known = value is source or self.signature.assumed
+        if source.op != "input" or not known or not value.kind.tensor or value.kind.number:
             return False
         self.writer.names[id(value)] = str(source.facts[0])
         return True

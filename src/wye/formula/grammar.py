@@ -311,10 +311,9 @@ class Parser:
         args: list[Node] = []
         keywords: list[tuple[str, Node]] = []
         while not self.meets(")"):
-            following = self.tokens[self.position + 1] if self.token.kind == "name" else self.token
             if self.meets("*", "**"):
                 raise self.error("arguments are written out one by one.", self.token, fix="leave it out")
-            if following.kind == "operator" and following.text == "=":
+            if self.token.kind == "name" and self.tokens[self.position + 1].text == "=":
                 keyword = self.take()
                 self.take()
                 if keyword.text in dict(keywords):

@@ -138,10 +138,10 @@ def pick_one(x: Tensor, place: float | Tensor, dim: int) -> Tensor:
     """The entry of x at one place along an axis; the place is a number, in a buffer where a graph is captured."""
     if isinstance(place, Tensor):
         return torch.index_select(x, dim, place.long().reshape(1)).squeeze(dim)
-    if place != int(place):
+    if not math.isfinite(place) or place != int(place):
         raise Misfit("a pick is a whole number.", str(place), "round(...), or floor(...)", FormulaError)
     if not 0 <= place < x.shape[dim]:
-        raise out_of_range(torch.tensor(int(place)), x.shape[dim])
+        raise _outside(int(place), int(place), x.shape[dim])
     return torch.select(x, dim, int(place))
 
 
@@ -160,7 +160,10 @@ def _pick_rows(x: Tensor, index: Tensor, shared: int) -> Tensor:
 
 
 def out_of_range(index: Tensor, size: int) -> Misfit:
-    low, high = (int(index.min()), int(index.max())) if index.numel() else (0, 0)
+    return _outside(*((int(index.min()), int(index.max())) if index.numel() else (0, 0)), size)
+
+
+def _outside(low: int, high: int, size: int) -> Misfit:
     bad = low if low < 0 else high
     return Misfit(
         f"the index {bad} is out of range.",
