@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import FormulaError, Place, RangeError, ShapeError
 from .axes import shown
 from .graph import REST, SAMPLE, Axes, Guard
-from .shapes import Operand, Shape, met, product, room
+from .shapes import Operand, Shape, broadcast, met, product, room
 
 Tensor = Any
 Capturing = Callable[[], bool]
@@ -64,6 +64,11 @@ class Meet(Check):
             behind += unless
         if met(*operands, bool(stretch)) is None:
             raise self.refusal(shapes[:2])
+
+    def joint(self, left: Tensor, right: Tensor) -> Shape | None:
+        """The shape that two values have together, once they are checked."""
+        self(left, right)
+        return broadcast(left.shape, right.shape)
 
     def refusal(self, shapes: Sequence[Shape]) -> FormulaError:
         left, right = self.words(0), self.words(1)

@@ -8,10 +8,6 @@ nothing can go stale.
 from __future__ import annotations
 
 import ast
-import hashlib
-import linecache
-import re
-from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FunctionType
@@ -19,14 +15,14 @@ from typing import Any
 
 from .analysis import Analysis
 from .checks import CHECKS, WITH_LEAVES, Check, Sizes
-from .emission import ALIASES, EXPRESSIONS, Front, Writer, is_inline
+from .emission import ALIASES, EXPRESSIONS, FloatTensor, Front, Writer, is_inline
 from .graph import REST, Graph, Guard, Value, in_order
 from .lowering import lowered
+from .statements import Places, let_go
 from .tree import Span
-from .tuning import sums_first, tuned
+from .tuning import in_chain, meet_alike, sums_first, tuned
 
 Function = Callable[..., Any]
-FILENAME = "<wye formula {}>"
 
 
 @dataclass(frozen=True)
@@ -61,6 +57,9 @@ def function(
     roots = tuned(lowered(analysis.graph, [*wanted, *named_inputs(analysis.graph)]))
     values = sums_first(in_order(roots))
     body.leaves = [value for value in values if body.is_given(value)]
+    body.heads = {id(v.args[0]) for v in values if v.guards and in_chain(v.guards[0], v)}
+    if sum(value.op == "call" and value.facts[0] not in signature.callables for value in values) > 1:
+        body.writer.modules = "_m"
     body.writer.like = first_floats(values)
     for value in values:
         body.value(value)
@@ -108,6 +107,8 @@ class Body:
     binders: dict[str, tuple[Value, int]] = field(default_factory=dict[str, tuple[Value, int]])
     leaves: list[Value] = field(default_factory=list[Value])
     tested: dict[str, bool] = field(default_factory=dict[str, bool])
+    shapes: dict[int, str] = field(default_factory=dict[int, str])
+    heads: set[int] = field(default_factory=set[int])
 
     def __post_init__(self) -> None:
         self.writer = Writer(self.front, self.signature.traced, callables=self.signature.callables)
@@ -118,7 +119,7 @@ class Body:
         """The checks of a value, then the value."""
         writer = self.writer
         for guard in value.guards:
-            self.guard(guard)
+            self.guard(guard, value)
         if value.op == "tensor_only":
             self.tensor_only(value)
         if value.op == "float_only":
@@ -127,13 +128,15 @@ class Body:
             writer.names[id(value)] = writer.of(value.args[0])
         elif value.op == "input":
             writer.names[id(value)] = str(value.facts[0])
+        elif value.op == "float_tensor":
+            self.float_tensor(value)
         elif is_inline(value):
             writer.names[id(value)] = repr(value.facts[0])
         else:
             expression = EXPRESSIONS[value.op](writer, value)
             writer.names[id(value)] = f"_{len(self.statements)}"
             self.statements.append((f"{writer.of(value)} = {expression}", value.span))
-        if value.op in ("tensor_only", "part") and value not in self.leaves:
+        if value.op in ("tensor_only", "float_tensor", "part") and value not in self.leaves:
             self.leaves.append(value)
 
     def is_given(self, value: Value) -> bool:
@@ -162,7 +165,21 @@ class Body:
             source = source.args[0]
         self.tested[str(source.facts[0])] = True
 
-    def guard(self, guard: Guard) -> None:
+    def float_tensor(self, value: Value) -> None:
+        """What a part returned: a tensor of floats by one test; all else is refused or made floats."""
+        source, writer, kernels = value.args[0], self.writer, self.front.kernels
+        refuse = self.front.not_a_tensor(self.analysis.graph, source)
+        other = writer.constant(FloatTensor(kernels["Tensor"], refuse, kernels[str(value.facts[0])]))
+        word, floats = writer.of(source), writer.kernel("floats")
+        dtype = f"getattr({word}, 'dtype', None)"
+        if value.facts[1]:
+            writer.names[id(value)] = word
+            self.statements.append((f"if {dtype} not in {floats}: {word} = {other}({word})", value.span))
+            return
+        writer.names[id(value)] = f"_{len(self.statements)}"
+        self.statements.append((f"{writer.of(value)} = {word} if {dtype} in {floats} else {other}({word})", value.span))
+
+    def guard(self, guard: Guard, value: Value) -> None:
         writer, text = self.writer, self.analysis.graph.text
         args: Sequence[Value] = guard.args
         if guard.check == "sizes":
@@ -171,11 +188,33 @@ class Body:
             check: Check = CHECKS[guard.check](guard, text, self.front.capturing)
         if guard.check in WITH_LEAVES:
             args = [*args, *self.leaves]
-        call = f"{writer.constant(check)}({writer.all_of(args)})"
-        if guard.check == "exact_mse" or (guard.check == "meet" and args[0].kind.data == args[1].kind.data):
-            left, right = map(writer.of, args[:2])  # data and context rarely have one rank
+        name = writer.constant(check)
+        call = f"{name}({writer.all_of(args)})"
+        if in_chain(guard, value):
+            self.chained(value, name)
+            return
+        if guard.check == "exact_mse" or meet_alike(guard):
+            left, right = map(writer.of, args[:2])
             call = f"{left}.shape == {right}.shape or {call}"
         self.statements.append((call, guard.span))
+
+    def chained(self, value: Value, check: str) -> None:
+        """The check of two values where the shape of the left one is known from the last check, and of their result."""
+        (left, right), span = value.args, value.guards[0].span
+        words = self.writer.all_of((left, right))
+        known = self.shapes.get(id(left))
+        if known is None:
+            known = f"{self.writer.of(left)}.shape"
+            if id(value) in self.heads:
+                self.statements.append((f"_s{len(self.shapes)} = {known}", span))
+                known = f"_s{len(self.shapes)}"
+                self.shapes[id(left)] = known
+        test = f"{self.writer.of(right)}.shape == {known}"
+        if id(value) not in self.heads:
+            self.statements.append((f"{test} or {check}({words})", span))
+            return
+        joint = self.shapes[id(value)] = f"_s{len(self.shapes)}"
+        self.statements.append((f"{joint} = {known} if {test} else {check}.joint({words})", span))
 
     def sizes(self, guard: Guard) -> tuple[Sizes, Sequence[Value]]:
         """The check of named axes, against the values that named them first."""
@@ -238,6 +277,8 @@ class Body:
         if self.signature.numbers and not self.signature.traced:
             writer.globals["_capturing"] = self.front.capturing
             found.append(f"if _capturing() or {' or '.join(self.swapped())}: return _self._traced({', '.join(inputs)})")
+        if writer.modules == "_m":
+            found.append("_m = _self._modules")
         return found
 
     def swapped(self) -> list[str]:
@@ -257,54 +298,3 @@ class Absent:
 
 
 ABSENT = Absent()
-INTERNAL = re.compile(r"\b_\d+\b")
-
-
-def let_go(statements: Sequence[tuple[str, Span]], inputs: Sequence[str]) -> list[tuple[str, Span]]:
-    """The statements, each followed by `del` of the values that are not used any more."""
-    last: dict[str, int] = {}
-    for place, (source, _) in enumerate(statements):
-        last.update((name, place) for name in INTERNAL.findall(source))
-    ended: dict[int, list[str]] = {}
-    for name, place in last.items():
-        ended.setdefault(place, []).append(name)
-    found: list[tuple[str, Span]] = []
-    for place, (source, span) in enumerate(statements):
-        found.append((source, span))
-        if place in ended and place < len(statements) - 1:
-            found.append((f"del {', '.join(ended[place])}", span))
-    return found
-
-
-class Places:
-    """Lines and columns of a text, for the positions in code."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.starts = [0, *(match.end() for match in re.finditer("\n", text))]
-
-    def at(self, offset: int) -> tuple[int, int]:
-        line = bisect_right(self.starts, offset)
-        return line, offset - self.starts[line - 1]
-
-    def put(self, tree: ast.AST, span: Span, only: bool = False) -> None:
-        (line, column), (end_line, end_column) = self.at(span[0]), self.at(max(span[0], span[1]))
-        for node in [tree] if only else ast.walk(tree):
-            if "lineno" in node._attributes:
-                node.lineno, node.col_offset = line, column  # type: ignore[attr-defined]
-                node.end_lineno, node.end_col_offset = end_line, end_column  # type: ignore[attr-defined]
-        if only and isinstance(tree, ast.FunctionDef):
-            self.put(tree.args, span)
-
-    def statement(self, source: str, span: Span) -> ast.stmt:
-        holder = ast.parse(f"def f():\n {source}").body[0]
-        assert isinstance(holder, ast.FunctionDef)
-        self.put(holder.body[0], span)
-        return holder.body[0]
-
-    def remember(self) -> str:
-        """Puts the text where tracebacks look for source; returns its file name."""
-        name = FILENAME.format(hashlib.sha256(self.text.encode()).hexdigest()[:12])
-        lines = [f"{line}\n" for line in self.text.split("\n")]  # a last line without an end would shift the carets
-        linecache.cache[name] = (len(self.text), None, lines, name)
-        return name

@@ -35,6 +35,7 @@ class Writer:
     globals: dict[str, Any] = field(default_factory=dict[str, Any])
     like: list[str] = field(default_factory=list[str])
     callables: frozenset[str] = frozenset()
+    modules: str = "_self._modules"
 
     def kernel(self, name: str) -> str:
         self.globals[f"_{name}"] = self.front.kernels[name]
@@ -62,6 +63,20 @@ class Writer:
             f"{self.kernel('number_like')}({self.of(arg)}, {like})" if is_weak else self.of(arg)
             for arg, is_weak in zip(value.args, weak, strict=True)
         ]
+
+
+@dataclass(frozen=True)
+class FloatTensor:
+    """What is done with a part's value that is no tensor of floats."""
+
+    tensor: type
+    refuse: Callable[[object], None]
+    convert: Callable[[Any], Any]
+
+    def __call__(self, value: Any) -> Any:
+        if not isinstance(value, self.tensor):
+            self.refuse(value)
+        return self.convert(value)
 
 
 def is_inline(value: Value) -> bool:
@@ -171,8 +186,8 @@ def _call(writer: Writer, value: Value) -> str:
     words = [writer.of(arg) for arg in value.args]
     count = len(words) - len(keywords)  # type: ignore[arg-type]
     named = [f"{key}={word}" for key, word in zip(keywords, words[count:], strict=True)]  # type: ignore[call-overload]
-    home = "_callables" if name in writer.callables else "_modules"
-    return f"_self.{home}[{name!r}]({', '.join([*words[:count], *named])})"
+    home = "_self._callables" if name in writer.callables else writer.modules
+    return f"{home}[{name!r}]({', '.join([*words[:count], *named])})"
 
 
 def _pair(writer: Writer, value: Value) -> str:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from .graph import Value, in_order
+from .graph import Guard, Value, in_order
 
 
 def tuned(roots: Sequence[Value]) -> list[Value]:
@@ -37,7 +37,7 @@ class Tuning:
 
     def roots(self) -> list[Value]:
         rules: tuple[Callable[[Value, Value], Value | None], ...]
-        rules = (self.squared, self.scaled, self.variance, self.weighted_difference)
+        rules = (self.squared, self.scaled, self.variance, self.weighted_difference, self.float_tensor)
         for value in in_order(self.wanted, self.also):
             args = tuple(self.new[id(arg)] for arg in value.args)
             guards = tuple(
@@ -101,6 +101,17 @@ class Tuning:
         args = (weight, *difference.args)
         return replace(value, op="sum_of_weighted_difference", args=args, facts=(value.facts[1],), guards=guards)
 
+    def float_tensor(self, value: Value, before: Value) -> Value | None:
+        """One test of what a part returned, for both that it is a tensor and that it holds floats."""
+        if value.op not in ("widen", "as_float") or value.guards:
+            return None
+        tested, original = value.args[0], before.args[0]
+        if tested.op != "tensor_only" or tested.args[0].op == "input" or tested.guards or not self.alone(original):
+            return None
+        kernel = "widen" if value.op == "widen" else "to_float"
+        facts = (kernel, self.alone(original.args[0]))
+        return replace(value, op="float_tensor", args=tested.args, facts=facts, span=tested.span)
+
 
 def _reduces(value: Value, name: str) -> bool:
     """Whether the value is that reduction of another, over all its entries and keeping no axis."""
@@ -121,6 +132,16 @@ def _centring(value: Value) -> tuple[tuple[int, object], Value] | None:
     if not _reduces(mean, "mean") or mean.args[0] is not value.args[0]:
         return None
     return (id(mean.args[0]), mean.facts[1]), value
+
+
+def meet_alike(guard: Guard) -> bool:
+    """Whether both values are data, or both context: data and context rarely have one rank."""
+    return guard.check == "meet" and guard.args[0].kind.data == guard.args[1].kind.data
+
+
+def in_chain(guard: Guard, value: Value) -> bool:
+    """Whether the check is all that an operator asks of its two values, as in a long sum."""
+    return value.op == "operator" and len(value.guards) == 1 and guard.args == value.args and meet_alike(guard)
 
 
 def sums_first(values: Sequence[Value]) -> list[Value]:
