@@ -123,14 +123,15 @@ def _renamed(graph: Graph, value: Value, labels: Sequence[str], span: Span, name
 def _diagonals(graph: Graph, value: Value, span: Span) -> Value:
     """`s[i, i]`: the entries on the diagonal, their axis last."""
     axes = list(value.kind.axes or ())
-    doubled = unique(name.partition("#")[0] for name in axes if "#" in name and not name.startswith("#"))
+    bases = [name.partition("#")[0] for name in axes]
+    doubled = unique(name for name in bases if name and bases.count(name) > 1)
     for name in doubled:
         copies = [axis for axis in axes if axis == name or axis.startswith(f"{name}#")]
         while len(copies) > 1:
             first, second = axes.index(copies[0]), axes.index(copies.pop(1))
-            axes = [axis for place, axis in enumerate(axes) if place not in (first, second)] + [name]
             rest = axes.index(REST) if REST in axes else len(axes)
-            places = tuple(p - (len(axes) + 1) if p > rest else p for p in (first, second))
+            places = tuple(place - len(axes) if place > rest else place for place in (first, second))
+            axes = [axis for place, axis in enumerate(axes) if place not in (first, second)] + [name]
             written = (tuple(a for a in axes if "#" not in a and a != SAMPLE),)
             kind = with_kind(value.kind, axes=tuple(axes), written=written)
             value = graph.value("view", (value,), ("diagonal", places), kind, span)
@@ -165,7 +166,7 @@ def _pick_number(graph: Graph, value: Value, label: str, index: Value, span: Spa
     constant = index.facts[0]
     if not isinstance(constant, int) or isinstance(constant, bool):
         raise graph.error("a pick is a whole number.", index.span, repr(constant), "write it without a decimal point")
-    guard = Guard("in_axis", (value,), (dim, constant), span)
+    guard = Guard("in_axis", (value,), (dim, constant), index.span)
     return graph.value("view", (value,), ("select", (dim, constant)), kind, span, (guard,))
 
 
@@ -185,16 +186,28 @@ def _pick_value(graph: Graph, value: Value, label: str, index: Value, span: Span
     _, written = _without(value, label, tuple(axis for axis in new if axis != SAMPLE))
     data = value.kind.data or index.kind.data
     kind = with_kind(value.kind, axes=(*shared, *new, *rest), written=written, data=data)
-    facts = (len(shared), len(new), len(rest), REST in shared)
-    return graph.value("pick", (base, wanted), facts, kind, span)
+    run = shared.index(REST) if REST in shared else None
+    sides = (base.kind.axes, wanted.kind.axes)
+    guards = [Guard("rests", (base, wanted), sides, span)] if run is not None else []
+    if (new and rest) or (run is not None and (new or rest)):
+        guards.append(Guard("room", (base, wanted), sides, span))
+    return graph.value("pick", (base, wanted), (len(shared), len(new), len(rest), run), kind, span, guards)
 
 
 def line_axes(graph: Graph, value: Value, axes: Sequence[str], span: Span) -> Value:
     """`name[i, j] = value`: names the axes of an undeclared value; checks and orders those of a declared one."""
+    names, wanted = set(value.kind.names), tuple(axes)
+    if len(set(wanted)) != len(wanted):
+        twice = next(axis for axis in wanted if wanted.count(axis) > 1)
+        raise graph.error(
+            "a line names each axis of its value once.",
+            span,
+            f"[{shown(wanted)}]",
+            f"give the second `{shown([twice])}` another name, or take the diagonal first: value[{shown(wanted)}]",
+        )
     if value.kind.axes is None:
         return bind(graph, value, axes, span)
-    names, wanted = set(value.kind.names), tuple(axes)
-    if len(set(wanted)) != len(wanted) or names != set(wanted):
+    if names != set(wanted):
         order, _ = seen_order(value.kind)
         raise graph.shape_error(
             "the line names other axes than its value has.",

@@ -160,12 +160,13 @@ class InAxis(Check):
         dim, place = self.facts
         size = shapes[0][dim]  # type: ignore[index]
         if not 0 <= int(place) < size:  # type: ignore[call-overload]
-            raise self.error(
-                f"there is no entry {place}.",
-                f"an axis of size {size}",
-                f"entries run from 0 to {size - 1}",
-                RangeError,
-            )
+            fix = f"count from the front: {size + int(place)}" if -size <= int(place) < 0 else ""  # type: ignore[call-overload]
+            what, got = f"there is no entry {place}.", f"an axis of size {size}"
+            raise self.error(what, got, fix or _entries(size), RangeError)
+
+
+def _entries(size: int) -> str:
+    return f"entries run from 0 to {size - 1}" if size else "give it one entry at least"
 
 
 class Sizes(Check):
@@ -244,6 +245,8 @@ class Room(Check):
             before = axes.index(REST) if REST in axes else len(axes)
             rest = len(shape) - len(axes) + 1
             for place, name in enumerate(axes):
+                if name.startswith("#"):  # picked from, and gone
+                    continue
                 if name == REST:
                     sizes[name] = max(sizes.get(name, 1), math.prod(shape[before : before + rest]))
                 elif place < before:

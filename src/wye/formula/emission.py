@@ -214,8 +214,8 @@ def _spread(writer: Writer, value: Value) -> str:
 
 
 def _pick(writer: Writer, value: Value) -> str:
-    shared, new, rest, rested = value.facts
-    return f"{writer.kernel('pick')}({writer.all_of(value.args)}, {shared}, {new}, {rest}, {rested})"
+    facts = ", ".join(map(repr, value.facts))
+    return f"{writer.kernel('pick')}({writer.all_of(value.args)}, {facts})"
 
 
 def _widen(kernel: str) -> Callable[[Writer, Value], str]:

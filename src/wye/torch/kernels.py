@@ -113,14 +113,21 @@ def spread(x: Tensor, own: Axes, axes: Axes, others: Sequence[tuple[Tensor, Axes
     return x
 
 
-def pick(x: Tensor, index: Tensor, shared: int, new: int, rest: int, rested: bool) -> Tensor:
-    """For each entry of `index` one entry of x: axes (shared, picked, rest) and (shared, new) give (shared, new, rest)."""
+def pick(x: Tensor, index: Tensor, shared: int, new: int, rest: int, run: int | None) -> Tensor:
+    """For each entry of `index` one entry of x: axes (shared, picked, rest) and (shared, new) give (shared, new, rest).
+
+    `run` is the place of `...` among the shared axes, if it is one of them.
+    """
     if index.is_floating_point() or index.dtype == torch.bool:
         fix = "cast(index, dtype='int64')"
         raise Misfit("a pick takes whole numbers.", f"an index of {index.dtype}", fix, FormulaError)
     index = index.long()
-    if rested:
-        shared += index.dim() - shared - new
+    if run is not None:
+        mine, others = x.dim() - shared - rest, index.dim() - shared - new + 1
+        if mine != others:  # one of them is empty
+            longer = x.shape[run : run + mine] or index.shape[run : run + others]
+            x, index = (_repeated(side, run, longer) if count == 0 else side for side, count in ((x, mine), (index, others)))
+        shared += max(mine, others) - 1
     try:
         if shared == 0 and new:
             flat = torch.index_select(x, 0, index.reshape(-1))
@@ -132,6 +139,12 @@ def pick(x: Tensor, index: Tensor, shared: int, new: int, rest: int, rested: boo
         if "out of" in str(error) or "index" in str(error):
             raise out_of_range(index, x.shape[shared]) from None
         raise
+
+
+def _repeated(x: Tensor, place: int, sizes: Shape) -> Tensor:
+    """x as a view with further axes of these sizes, the first of them at `place`."""
+    shape = (*x.shape[:place], *sizes, *x.shape[place:])
+    return x.reshape(*x.shape[:place], *[1] * len(sizes), *x.shape[place:]).expand(shape)
 
 
 def pick_one(x: Tensor, place: float | Tensor, dim: int) -> Tensor:
@@ -147,12 +160,6 @@ def pick_one(x: Tensor, place: float | Tensor, dim: int) -> Tensor:
 
 def _pick_rows(x: Tensor, index: Tensor, shared: int) -> Tensor:
     lead, rest = x.shape[:shared], x.shape[shared + 1 :]
-    if any(a != b for a, b in zip(lead, index.shape[:shared], strict=True)):
-        raise Misfit(
-            "the index and the value share axes of two sizes.",
-            f"{tuple(index.shape)} and {tuple(x.shape)}",
-            "give them one size",
-        )
     width = math.prod(rest)
     flat = index.reshape(*lead, math.prod(index.shape[shared:]), 1).expand(*lead, -1, width)
     found = torch.gather(x.reshape(*lead, x.shape[shared], width), shared, flat)
