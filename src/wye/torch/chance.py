@@ -23,10 +23,14 @@ MASK = 0xFFFFFFFF
 
 
 def mix(value: int) -> int:
-    """A hash of 32 bits; the constants stay below 2**31, so that tensors of int64 can compute it too."""
-    value = ((value ^ (value >> 16)) * 0x45D9F3B) & MASK
-    value = ((value ^ (value >> 15)) * 0x119DE1F3) & MASK
-    return value ^ (value >> 16)
+    """A hash of 32 bits; the constants stay below 2**31, so that tensors of int64 can compute it too.
+
+    It is applied several times over, so it must not undo itself: no constant may be the inverse of the other modulo
+    2**32, and the first shift differs from the last.
+    """
+    value = ((value ^ (value >> 16)) * 0x21F0AAAD) & MASK
+    value = ((value ^ (value >> 15)) * 0x735A2D97) & MASK
+    return value ^ (value >> 15)
 
 
 def fall(seed: int, step: int, place: int) -> int:
