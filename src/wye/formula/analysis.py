@@ -53,10 +53,10 @@ def analyse(sources: Sources) -> Analysis:
     named: dict[str, Value] = {}
     for name in sources.order:
         scope = Scope(sources, sources.formulas[name], graph, named, f"{name}:")
-        values = scope.program()
-        if len(values) > 1:
+        value, *others = scope.program()
+        if others:
             raise graph.error("a named formula has one value.", scope.span_of_all(), name, "leave the others out")
-        named[name] = scope.leave(values[0])
+        named[name] = scope.leave(value)
     top = Scope(sources, sources.top, graph, named, "")
     outputs = tuple(top.shown(value) for value in top.program())
     lines = {name: value for name, value in top.lines.items() if "," not in name}
@@ -118,7 +118,7 @@ class Scope:
         known = {*self.sources.kinds, *self.sources.formulas, *self.sources.input_kinds}
         for line in program.lines:
             for target in line.targets:
-                if target.name in bound or target.name in known or target.name in self.axes:
+                if target.name in {*bound, *known, *self.axes, *self.sources.modules}:
                     what = "is bound already." if target.name not in self.axes else "names an axis and a value."
                     raise self.graph.error(
                         f"`{target.name}` {what}", self.at(target), target.name, "give it another name"
@@ -158,7 +158,8 @@ class Scope:
         self.summands.setdefault(text, value)
 
     def line(self, line: Line) -> None:
-        if len(line.targets) > 1:
+        target, *others = line.targets
+        if others:
             whole = self.read(line.value)
             for place, target in enumerate(line.targets):
                 kind = with_kind(whole.kind, axes=None, dtype="any", tensor=False, shape=self.graph.new_shape())
@@ -166,7 +167,6 @@ class Scope:
                 value = self.graph.value("unpack", (whole,), facts, kind, self.at(target))
                 self.bind_line(target.name, target.axes, value, self.at(target))
             return
-        target = line.targets[0]
         value = self.read_meant(line.value) if target.axes is not None else self.read(line.value)
         self.bind_line(target.name, target.axes, value, self.at(target))
 

@@ -95,6 +95,10 @@ def _where(condition: Number, x: Number, y: Number) -> Number:
     return x if condition else y
 
 
+def _clamp(x: Number, low: Number, high: Number) -> Number:
+    return _smallest(_largest(x, low), high)
+
+
 OPERATIONS: dict[str, Callable[..., Number]] = {
     "+": operator.add,
     "-": operator.sub,
@@ -128,7 +132,7 @@ OPERATIONS: dict[str, Callable[..., Number]] = {
     "round": _whole(round),
     "floor": _whole(math.floor),
     "stop": operator.pos,
-    "clamp": lambda x, low, high: _smallest(_largest(x, low), high),
+    "clamp": _clamp,
     "clamp_low": _largest,
     "clamp_high": _smallest,
     "where": _where,

@@ -87,7 +87,8 @@ class Join(Parts):
             text = f"({' + '.join(calls)}) / {len(calls)}"
         elif operator not in ("+", "-", "*", "/"):
             text = f"{operator}({', '.join(calls)})"
-        return cls(text, **dict(zip(names, modules, strict=True)))
+        parts: dict[str, Any] = dict(zip(names, modules, strict=True))
+        return cls(text, **parts)
 
     # the formula
 
@@ -149,7 +150,7 @@ class Join(Parts):
         """A call whose inputs are not all tensors of floats."""
         assert self._made is not None
         if capturing():
-            return self._traced(
+            return cast(Any, self)._traced(
                 *(torch.as_tensor(value) if isinstance(value, bool | int | float) else value for value in inputs)
             )
         return self._made.variant(inputs)(self, *inputs)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self, cast
+from typing import Any, Self, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -174,9 +174,8 @@ class Parts(nn.Module):
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         with self._plain():
             super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-        loaded = {
-            name: value for name in (*self._mirrors, "step") if _holds_number(value := state_dict.get(prefix + name))
-        }
+        found = {name: state_dict.get(prefix + name) for name in (*self._mirrors, "step")}
+        loaded = {name: value for name, value in found.items() if _holds_number(value)}
         if self._schedules and "step" in loaded:
             self._step = int(loaded["step"])
             self._refresh()
@@ -186,7 +185,7 @@ class Parts(nn.Module):
                 self._set_number(name, _like(self.__dict__[name], value.item()), mirror.device)
 
     @contextmanager
-    def _plain(self) -> Iterator[None]:
+    def _plain(self) -> Generator[None, None, None]:
         """Within, torch may put tensors where numbers are mirrored."""
         kinds, self._kinds = self._kinds, {}
         try:
@@ -195,7 +194,7 @@ class Parts(nn.Module):
             self._kinds = kinds
 
 
-def _holds_number(value: object) -> bool:
+def _holds_number(value: object) -> TypeGuard[Tensor]:
     return isinstance(value, Tensor) and value.dim() == 0 and not value.is_meta
 
 
