@@ -42,7 +42,8 @@ class WyeError(Exception):
     def __str__(self) -> str:
         lines = [self.what]
         if self.where:
-            lines.append(str(self.where) if isinstance(self.where, Place) else f"  in:  {self.where}")
+            shown = self.where if isinstance(self.where, Place) else "  in:  " + self.where.replace("\n", "\n       ")
+            lines.append(str(shown))
         lines += [f"  {part}: {text}" for part, text in (("got", self.got), ("fix", self.fix)) if text]
         return "\n".join(lines)
 

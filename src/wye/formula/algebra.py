@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
+from itertools import combinations
 
 from ..errors import FormulaError
 from .scope import axis_names, value_names
@@ -77,8 +78,14 @@ def swap(program: Program, operator: str, other: str) -> Program:
                 return Compare(first, tuple((other if sign == operator else sign, right) for sign, right in rest))
             case Compare(first, ((sign, right),)) if sign == operator:
                 return binary(other, first, right)
-            case Call(function, (left, right), ()) if function == operator and operator in CALLED:
-                return binary(other, left, right)
+            case Compare(_, rest) if operator in [sign for sign, _ in rest]:
+                fix = f"swap {operator} for a comparison"
+                raise FormulaError("a chain of comparisons takes comparisons alone.", write(node), other, fix)
+            case Call(function, (left, *others), ()) if function == operator and operator in CALLED and others:
+                value = left
+                for right in others:
+                    value = binary(other, value, right)
+                return value
             case _:
                 return node
 
@@ -101,6 +108,10 @@ def rename(program: Program, names: Mapping[str, str]) -> Program:
 
 
 def substitute(program: Program, values: Mapping[str, Program]) -> Program:
+    for value in values.values():
+        check_clash(value, program, set(values))
+    for one, other in combinations(values.values(), 2):
+        check_clash(one, other)
     lines = merged([*values.values(), program])
     plain = {name: _one_value(value) for name, value in values.items()}
     axes = axis_names(program)
@@ -143,19 +154,21 @@ def merged(programs: Sequence[Program]) -> tuple[Line, ...]:
     return tuple(dict.fromkeys(bound.values()))
 
 
-def join(operator: str, left: Program, right: Program) -> Program:
+def check_clash(left: Program, right: Program, replaced: Iterable[str] = ()) -> None:
+    """Refuses a name that one of them binds, or gives to an axis, while the other reads it as a value."""
     for one, other in ((left, right), (right, left)):
-        clash = set(line_names(one)) & {name.id for name in value_names(other, axis_names(other))} - set(
-            line_names(other)
-        )
-        if clash:
-            name = sorted(clash)[0]
-            raise FormulaError(
-                f"one formula binds `{name}`, the other reads it.",
-                write(other),
-                name,
-                f"rename one of them: rename({name}='other')",
-            )
+        reads = {name.id for name in value_names(other, axis_names(other))} - set(line_names(other))
+        if other is right:
+            reads -= set(replaced)
+        for what, names in (("binds", line_names(one)), ("names an axis", axis_names(one))):
+            for name in names:
+                if name in reads:
+                    clash = f"one formula {what} `{name}`, the other reads it."
+                    raise FormulaError(clash, write(other), name, f"rename one of them: rename({name}='other')")
+
+
+def join(operator: str, left: Program, right: Program) -> Program:
+    check_clash(left, right)
     return Program(merged([left, right]), (binary(operator, _one_value(left), _one_value(right)),))
 
 

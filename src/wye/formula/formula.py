@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Union
 
@@ -116,6 +117,10 @@ class Formula:
         wanted = {**(names or {}), **more}
         known = {*self.names, *self.calls, *self.axes, *algebra.line_names(self.program)}
         for name in wanted:
+            if not isinstance(wanted[name], str):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise PartError(
+                    "a name is a text.", f"rename({name}=...)", repr(wanted[name]), f"write rename({name}='other')"
+                )
             if name not in known:
                 fix = did_you_mean(name, known, f"it reads {', '.join(sorted(known))}")
                 raise FormulaError(f"the formula has no name `{name}`.", str(self), name, fix)
@@ -140,10 +145,14 @@ class Formula:
         Raises:
             FormulaError: no summand reads any of them.
         """
+        if not names:
+            raise FormulaError(
+                "no name says what to keep.", str(self), "only()", "name what the summands read: only('ce')"
+            )
         program = algebra.only(self.program, names)
         if program is None:
-            known = [name for name in (*algebra.line_names(self.program), *self.names)]
-            fix = did_you_mean(names[0] if names else "", known, f"it reads {', '.join(known)}")
+            known = [*algebra.line_names(self.program), *self.names]
+            fix = did_you_mean(names[0], known, f"it reads {', '.join(known)}")
             raise FormulaError(f"no summand reads `{', '.join(names)}`.", str(self), ", ".join(names), fix)
         return Formula(write(program))
 
@@ -182,6 +191,9 @@ class Formula:
     def __pow__(self, other: Operand) -> Formula:
         return self._join("**", other)
 
+    def __rpow__(self, other: Operand) -> Formula:
+        return self._join("**", other, reverse=True)
+
     def __neg__(self) -> Formula:
         return Formula(write(algebra.negative(self.program)))
 
@@ -190,4 +202,8 @@ def as_formula(value: Operand) -> Formula:
     """A text or a number as a formula; a formula as it is."""
     if isinstance(value, Formula):
         return value
-    return Formula(value if isinstance(value, str) else repr(value))
+    if isinstance(value, str):
+        return Formula(value)
+    if not math.isfinite(value):
+        raise FormulaError("a number in a formula is finite.", "as a formula", repr(value), "write a finite one")
+    return Formula(repr(int(value) if isinstance(value, int) else float(value)))  # a NumPy float has a repr of its own

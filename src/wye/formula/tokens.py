@@ -109,7 +109,9 @@ def _check(text: str, token: Token) -> None:
             f"`{word}` is not yet part of the language.",
             place,
             word,
-            "choose by element with where(condition, a, b), by sample with When or While",
+            "repeat with Repeat or While, go over axes by their names: sum(x[b, k], k)"
+            if word in ("for", "while")
+            else "choose by element with where(condition, a, b), by sample with When",
         )
     if word in NEVER:
         raise FormulaError(
