@@ -198,7 +198,7 @@ class Node(Wants):
     def _as_flowing(self, name: str, x: Value, new: Value, keeps: bool) -> Value:
         """What a branch returned, in the dtype of the value that flows."""
         if keeps:
-            return mapped(lambda rows, old: self._cast(name, rows, old.dtype), new, x)
+            return mapped(lambda old, rows: self._cast(name, rows, old.dtype), x, new)
         dtype = floating(x)
         return mapped(lambda rows: rows.to(dtype) if dtype and rows.is_floating_point() else rows, new)
 
