@@ -81,6 +81,7 @@ def test_a_named_value_is_computed_once() -> None:
         "early = encode(image)\nearly = relu(early)\nclassify(early)",  # a name is bound once
         "classify(late)\nlate = encode(image)",  # the last line is the value
         "late = encode(image)\nclassify(later)",  # a name that is nowhere
+        "encode = encode(image)\nclassify(encode)",  # the name of a part
     ],
 )
 def test_a_name_used_wrongly_is_an_error(text: str) -> None:
