@@ -147,7 +147,7 @@ class HasAxis(Check):
 
     def verify(self, shapes: Sequence[Shape]) -> None:
         axis, sample = self.facts
-        rank = len(shapes[0]) - bool(sample)
+        rank = max(map(len, shapes)) - bool(sample)
         if not -rank <= int(axis) < rank:  # type: ignore[call-overload]
             fix = f"axes run from {-rank} to {rank - 1}" if rank else "leave `axis` out"
             raise self.error(f"there is no axis {axis}.", self.described(shapes), fix)

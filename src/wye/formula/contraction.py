@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from .axes import unique
 from .graph import REST, SAMPLE, Axes, Graph, Kind, Value, with_kind
 from .meeting import align
+from .reader import as_float
 from .tree import Span
 
 
@@ -117,6 +118,8 @@ def contract(graph: Graph, value: Value, lost: Axes, mean: bool, span: Span) -> 
     inner = [factor for factor in factors if set(factor.axes) & set(lost)]
     outer = [factor for factor in factors if not set(factor.axes) & set(lost)]
     name = "mean" if mean else "sum"
+    if mean:
+        inner = [Factor(as_float(graph, factor.value), factor.inverse) for factor in inner]
     inner = [_reduce_alone(graph, factor, inner, lost, name, span) for factor in inner]
     open_axes = tuple(axis for axis in lost if any(axis in factor.axes for factor in inner))
     if not open_axes:

@@ -42,6 +42,9 @@ WHOLE = frozenset({"+", "-", "*", "negative", "abs", "max", "min"})
 """Functions of whole numbers that give whole numbers."""
 
 
+TRUTHS = frozenset({"==", "!=", "<", "<=", ">", ">=", "and", "or", "not"})
+
+
 def is_whole(value: Value) -> bool:
     """Whether it is made of whole numbers."""
     if value.op == "numeric":
@@ -53,13 +56,24 @@ def _widened(graph: Graph, value: Value, floats: list[Value], sign: str, fractio
     dtype = value.kind.dtype
     if dtype == "assumed":
         return float_only(graph, value)
-    if dtype in ("number", "float") or (dtype == "int" and (floats or not fraction)):
+    if dtype == "number":
+        return _counted(graph, value)
+    if dtype == "float" or (dtype == "int" and (floats or not fraction)):
         return value
     kind = with_kind(value.kind, dtype="float", tensor=True)
     if dtype != "any" and floats:
         # torch multiplies and adds booleans to floats by itself; it does not subtract them.
         return graph.value("float_like", (value, floats[0]), (), kind, value.span) if sign == "-" else value
     return graph.value("to_float" if dtype != "any" else "widen", (value,), (), kind, value.span)
+
+
+def _counted(graph: Graph, value: Value) -> Value:
+    """A number; a truth value among numbers is 1 or 0, as torch wants it."""
+    if value.op == "constant" and isinstance(value.facts[0], bool):
+        return graph.number(int(value.facts[0]), value.span)
+    if value.op == "numeric" and value.facts[0] in TRUTHS:
+        return graph.value("numeric", (value, graph.number(0, value.span)), ("+", None), value.kind, value.span)
+    return value
 
 
 def as_float(graph: Graph, value: Value) -> Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .axes import seen_order, shown, unique
 from .contraction import Factor, contract, dim_of, factors_of, product_value
@@ -157,8 +157,8 @@ def _weighted_mean(reader: Reader, value: Value, weight: Value, axes: Axes, opti
     graph = reader.graph
     rules = Meeting(reader.rules.strict, reader.rules.meant or bool(axes))
     met, kind, guards = meet(graph, [value, weight], span, rules, [False, True])
-    met[1] = graph.value("broadcast", (met[1], met[0]), (), kind, span)
-    return _reduce(reader, "weighted_mean", met, kind, axes, options, span, guards)
+    met[1] = graph.value("broadcast", (met[1], met[0]), (), kind, span, guards)
+    return _reduce(reader, "weighted_mean", met, kind, axes, options, span, [])
 
 
 def along(reader: Reader, name: str, nodes: Values, axes: Axes, options: Options, span: Span) -> Value:
@@ -173,15 +173,15 @@ def along(reader: Reader, name: str, nodes: Values, axes: Axes, options: Options
     dim = (
         dim_of(kind.axes, axis)
         if kind.axes is not None and isinstance(axis, str)
-        else _checked_dim(met[0], axis, guards, span)
+        else _checked_dim(met[:1], axis, guards, span)
     )
     return graph.value("along", met, (name, dim), kind, span, guards)
 
 
-def _checked_dim(value: Value, axis: str | int, guards: list[Guard], span: Span) -> int:
-    place = int(axis)
-    guards.append(Guard("has_axis", (value,), (place, value.kind.sample), span))
-    return place + (1 if value.kind.sample and place >= 0 else 0)
+def _checked_dim(values: Sequence[Value], axis: str | int, guards: list[Guard], span: Span) -> int:
+    place, sample = int(axis), any(value.kind.sample for value in values)
+    guards.append(Guard("has_axis", tuple(values), (place, sample), span))
+    return place + (1 if sample and place >= 0 else 0)
 
 
 def _one_axis(reader: Reader, name: str, values: list[Value], axes: Axes, options: Options, span: Span) -> str | int:
@@ -207,11 +207,11 @@ def _one_axis(reader: Reader, name: str, values: list[Value], axes: Axes, option
 def pair(reader: Reader, name: str, nodes: Values, axes: Axes, options: Options, span: Span) -> Value:
     """`dot cosine distance`: two values meet and lose one axis."""
     graph = reader.graph
-    sides = [as_float(graph, tensor(graph, reader.read_meant(nodes[key]))) for key in ("a", "b")]
+    sides = [as_float(graph, as_tensor(graph, tensor(graph, reader.read_meant(nodes[key])))) for key in ("a", "b")]
     axis = _one_axis(reader, name, sides, axes, options, span)
     if not isinstance(axis, str):
         met, kind, guards = meet(graph, sides, span, reader.rules)
-        dim = _checked_dim(met[0] if met[0].kind.axes is None else met[1], axis, guards, span)
+        dim = _checked_dim(met, axis, guards, span)
         after = with_kind(kind, shape=graph.new_shape(), kept=())
         return graph.value("pairwise", met, (name, dim), after, span, guards)
     for side in sides:

@@ -71,7 +71,8 @@ def minimum(*values: Any) -> Tensor:
 
 
 def _joined(function: Callable[[Tensor, Tensor], Tensor], values: Sequence[Any]) -> Tensor:
-    partner = next(value for value in values if isinstance(value, Tensor))
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    partner = next((tensor for tensor in tensors if tensor.is_floating_point()), tensors[0])
     result, *others = [_like(value, partner) for value in values]
     for other in others:
         result = function(result, other)
@@ -230,6 +231,8 @@ def dot(a: Tensor, b: Tensor, dim: int) -> Tensor:
 
 
 def cosine(a: Tensor, b: Tensor, dim: int) -> Tensor:
+    if a.shape != b.shape:
+        a, b = torch.broadcast_tensors(a, b)
     return dot(unit(a, dim), unit(b, dim), dim)
 
 
