@@ -13,6 +13,7 @@ from .timing import versions
 
 GROUPS = {
     "join": ("Join over the module written by hand, CPU time", join.rows),
+    "product": ("a product of matrices by named axes over a @ b.T, forward and backward", axes.product_rows),
     "axes": ("named axes over the fastest form written by hand, forward and backward", axes.rows),
 }
 

@@ -53,38 +53,37 @@ class Same(nn.Module):
 
 BY_HAND = {2: Two, 4: Four, 16: Sixteen}
 PARTS = {
-    "Linear(32, 32), batch 32": (lambda: nn.Linear(32, 32), (32, 32)),
-    "Linear(2, 2), batch 4": (lambda: nn.Linear(2, 2), (4, 2)),
-    "a part that returns x": (Same, (4, 2)),
+    "Linear(32, 32), batch 32": (lambda: nn.Linear(32, 32), (32, 32), False),
+    "Linear(2, 2), batch 4": (lambda: nn.Linear(2, 2), (4, 2), False),
+    "a part that returns x": (Same, (4, 2), True),  # without weights, x is what has a gradient
 }
 
 
 def rows() -> list[Row]:
     found: list[Row] = []
-    for words, (part, shape) in PARTS.items():
+    for words, (part, shape, learned) in PARTS.items():
         for count, by_hand in BY_HAND.items():
             parts = [part() for _ in range(count)]
             formula = " + ".join(f"{letter}(x)" for letter in string.ascii_lowercase[:count])
             join = wye.Join(formula, **dict(zip(string.ascii_lowercase, parts, strict=False)))
-            found += measured(f"{count} of {words}", join, by_hand(*parts), shape)
+            found += measured(f"{count} of {words}", join, by_hand(*parts), torch.randn(*shape, requires_grad=learned))
     return found
 
 
-def measured(name: str, join: nn.Module, by_hand: nn.Module, shape: tuple[int, ...]) -> list[Row]:
+def measured(name: str, join: nn.Module, by_hand: nn.Module, x: Tensor) -> list[Row]:
     """Forward alone, and forward with backward."""
-    x = torch.randn(*shape, requires_grad=True)
     torch.testing.assert_close(join(x), by_hand(x))
 
     def forward(module: nn.Module) -> Run:
         return lambda: module(x)
 
     def both(module: nn.Module) -> Run:
-        grad = torch.ones(*shape)
+        grad = torch.ones_like(x)
         return lambda: module(x).backward(grad)
 
     found = []
     for words, run in (("forward", forward), ("forward+backward", both)):
-        samples = interleaved({"wye": run(join), "hand": run(by_hand)}, seconds=1.5, rounds=300, least=1e-3)
+        samples = interleaved({"wye": run(join), "hand": run(by_hand)}, seconds=2.0, rounds=1000, least=5e-4)
         note = f"{milliseconds(samples.median('wye'))} against {milliseconds(samples.median('hand'))}"
         found.append(Row(f"{name}, {words}", samples.ratio("wye", "hand"), LIMIT, note))
     return found
