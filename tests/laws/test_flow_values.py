@@ -1,6 +1,6 @@
 """What flow does to a value: lines 4 and 7 of the contract.
 
-Samples that never enter pass, those at the bound are counted; shape, order, dtype and nest stay; no samples are a batch.
+Samples that never enter pass, those at the bound are counted; shape, order, dtype, nest stay; no samples are a batch.
 """
 
 from __future__ import annotations

@@ -230,6 +230,13 @@ class Node(Wants):
 
     # what torch asks of a module
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A condition that is a module is held under that name; torch would take only modules for it from then on.
+        if isinstance(getattr(type(self), name, None), property):
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         dice = self._modules.get("dice")
