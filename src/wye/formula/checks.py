@@ -265,6 +265,19 @@ class Room(Check):
             )
 
 
+class Free(Room):
+    """Two undeclared values that broadcast as the framework does."""
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        own, leaves = shapes[:2], shapes[2:]
+        both = broadcast(*own)
+        if both is None:
+            left, right = self.words(0), self.words(1)
+            what = f"`{left}` and `{right}` do not fit together."
+            raise self.error(what, self.described(own), _cure(left, right, own))
+        self.check(math.prod(both), leaves or own)
+
+
 class Concat(Room):
     """`concat` and `stack`: equal shapes but for the axis, and room for the whole."""
 
@@ -325,17 +338,21 @@ class ExpandAs(Room):
             )
 
 
-class Product(Check):
+class Product(Room):
     """`a @ b`."""
 
     def verify(self, shapes: Sequence[Shape]) -> None:
-        own = [shape[1:] if sample else shape for shape, sample in zip(shapes, self.facts, strict=True)]
-        if product(own[0], own[1]) is None:
+        strict, *samples = self.facts
+        own = [shape[1:] if sample else shape for shape, sample in zip(shapes, samples, strict=False)]
+        both = product(own[0], own[1], bool(strict))
+        if both is None:
             raise self.error(
                 "the matrices do not multiply.",
                 self.described(own),
                 "name what is summed: sum(a[i, d] * b[d, j], d)",
             )
+        lead = shapes[0][:1] if samples[0] else shapes[1][:1] if samples[1] else ()
+        self.check(math.prod(lead + both), shapes[2:] or shapes)
 
 
 class Exact(Check):
@@ -368,6 +385,7 @@ CHECKS: dict[str, type[Check]] = {
     "in_axis": InAxis,
     "rests": Rests,
     "room": Room,
+    "free": Free,
     "concat": Concat,
     "stack": Stack,
     "take": Take,
@@ -377,5 +395,5 @@ CHECKS: dict[str, type[Check]] = {
     "exact_mse": Exact,
     "exact_cross_entropy": ExactClasses,
 }
-WITH_LEAVES = frozenset({"room", "concat", "stack", "take", "expand_as"})
+WITH_LEAVES = frozenset({"room", "concat", "stack", "take", "expand_as", "free", "product"})
 """Checks that compare with the largest of all that comes in."""

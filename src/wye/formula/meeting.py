@@ -91,7 +91,8 @@ def align(
     """The values as views whose axes lie in one order, so that plain broadcasting is meeting by name."""
     axes = onto or union([value.kind.axes or () for value in values])
     written = tuple(unique(order for value in values for order in value.kind.written))
-    position = all(value.kind.position or value.op == "constant" for value in values)
+    position = all(value.kind.position or value.kind.number for value in values)
+    position = position and any(value.kind.position for value in values)
     kind = Kind(axes=axes, written=written, position=position)
     resting = [value for value in values if REST in (value.kind.axes or ())]
     guards: list[Guard] = []
@@ -148,7 +149,7 @@ def _undeclared(
     if sample:
         return _by_sample(graph, values, span, rules, stretch), kind, []
     if not rules.strict:
-        return values, kind, []
+        return values, kind, _pairs(values, span, stretch, strict=False)
     return [_fit(graph, value, values) for value in values], kind, _pairs(values, span, stretch)
 
 
@@ -189,8 +190,8 @@ def _by_sample(
     return [fitted.get(id(value), value) for value in values]
 
 
-def _pairs(values: Sequence[Value], span: Span, stretch: Sequence[bool]) -> list[Guard]:
-    """A check for every two values whose shapes may differ."""
+def _pairs(values: Sequence[Value], span: Span, stretch: Sequence[bool], strict: bool = True) -> list[Guard]:
+    """A check for every two values whose shapes may differ; context broadcasts freely, and all does if not strict."""
     guards: list[Guard] = []
     for place, left in enumerate(values):
         for other in range(place + 1, len(values)):
@@ -198,6 +199,9 @@ def _pairs(values: Sequence[Value], span: Span, stretch: Sequence[bool]) -> list
             if left.kind.scalar or right.kind.scalar or left is right:
                 continue
             if left.kind.shape is not None and left.kind.shape == right.kind.shape:
+                continue
+            if not strict or not (left.kind.data or right.kind.data):
+                guards.append(Guard("free", (left, right), (), span))
                 continue
             undoing = [value.kind.unless if value.kind.kept else () for value in (left, right)]
             pairs = zip((left, right), undoing, strict=True)

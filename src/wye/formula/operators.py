@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 from .axes import shown
 from .contraction import Factor, product_value
-from .graph import Guard, Kind, Value, with_kind
+from .graph import Graph, Guard, Kind, Value, with_kind
 from .meeting import check_crossing, meet, without_axes
 from .numeric import fold
 from .reader import Reader, arithmetic, as_float, is_whole, numbers_only, tensor
 from .tree import PRODUCT, Chain, Compare, Negative, Node, Span
+
+BYTE = range(128)
+"""Whole numbers that every dtype of whole numbers holds."""
 
 
 def chain(reader: Reader, node: Chain) -> Value:
@@ -96,7 +99,17 @@ def operator(reader: Reader, sign: str, left: Value, right: Value, span: Span) -
         values = [as_float(graph, v) if v.kind.dtype == "int" else v for v in values]
     met, kind, guards = meet(graph, values, span, reader.rules, [sign in ("*", "/")] * 2)
     dtype = "int" if all(map(is_whole, values)) else "float"
+    if sign == "%" and not _leaves_no_doubt(values):
+        return graph.value("apply", met, ("modulo", None), with_kind(kind, dtype=dtype), span, guards)
     return graph.value("operator", met, (sign,), with_kind(kind, dtype=dtype), span, guards)
+
+
+def _leaves_no_doubt(values: Sequence[Value]) -> bool:
+    """Whether `%` is one of floats, or of whole numbers by a constant other than 0: no framework divides these by 0."""
+    divisor = values[1]
+    if divisor.op == "constant":
+        return divisor.facts[0] != 0
+    return any(value.kind.dtype == "float" and value.op != "widen" for value in values)
 
 
 def _matmul(reader: Reader, values: list[Value], span: Span) -> Value:
@@ -113,7 +126,8 @@ def _matmul(reader: Reader, values: list[Value], span: Span) -> Value:
     values = [as_float(graph, value) for value in values]
     samples = tuple(value.kind.sample for value in values)
     kind = Kind(data=any(value.kind.data for value in values), sample=any(samples), shape=graph.new_shape())
-    return graph.value("matmul", values, samples, kind, span, (Guard("product", tuple(values), samples, span),))
+    guard = Guard("product", tuple(values), (reader.rules.strict, *samples), span)
+    return graph.value("matmul", values, samples, kind, span, (guard,))
 
 
 def negative(reader: Reader, value: Value, span: Span) -> Value:
@@ -154,7 +168,21 @@ def compare(reader: Reader, node: Compare) -> Value:
         if numbers_only([left, right]):
             found.append(fold(graph, sign, [left, right], span))
         else:
-            met, kind, guards = meet(graph, [left, right], span, reader.rules)
+            met, kind, guards = meet(graph, _comparable(graph, [left, right]), span, reader.rules)
             found.append(graph.value("operator", met, (sign,), with_kind(kind, dtype="small"), span, guards))
         left, start = right, reader.at(other)[0]
     return logic(reader, "and", found, reader.at(node))
+
+
+def _comparable(graph: Graph, values: list[Value]) -> list[Value]:
+    """Values to compare: beside a number that 8 bits may not hold, whole numbers below 32 bits become floats."""
+    number = next((value for value in values if value.kind.number), None)
+    held = number is None or (number.op == "constant" and (type(number.facts[0]) is float or number.facts[0] in BYTE))
+    return values if held else [_wide(graph, value) for value in values]
+
+
+def _wide(graph: Graph, value: Value) -> Value:
+    if value.kind.dtype not in ("small", "any", "assumed"):
+        return value
+    op = "to_float" if value.kind.dtype == "small" else "widen"
+    return graph.value(op, (value,), (), with_kind(value.kind, dtype="float"), value.span)

@@ -69,14 +69,17 @@ def broadcast(left: Shape, right: Shape) -> Shape | None:
     return tuple(b if a == 1 else a for a, b in zip(padded, long))
 
 
-def product(left: Shape, right: Shape) -> Shape | None:
-    """The shape of `left @ right`: matrices and vectors, with equal leading axes; None where they do not fit."""
+def product(left: Shape, right: Shape, strict: bool = True) -> Shape | None:
+    """The shape of `left @ right`: matrices and vectors, with equal leading axes; None where they do not fit.
+
+    If not strict, the leading axes broadcast.
+    """
     if not left or not right or left[-1] != right[-2 if len(right) > 1 else -1]:
         return None
-    lead = (left[:-2], right[:-2])
-    if lead[0] and lead[1] and lead[0] != lead[1]:
+    lead = broadcast(left[:-2], right[:-2])
+    if lead is None or (strict and left[:-2] and right[:-2] and left[:-2] != right[:-2]):
         return None
-    return (lead[0] or lead[1]) + left[-2:-1] + (right[-1:] if len(right) > 1 else ())
+    return lead + left[-2:-1] + (right[-1:] if len(right) > 1 else ())
 
 
 def room(shapes: Sequence[Shape]) -> int:

@@ -121,6 +121,7 @@ KERNELS: dict[str, Any] = {
     "f_clamp": f.clamp,
     "f_clamp_low": f.clamp_low,
     "f_clamp_high": f.clamp_high,
+    "f_modulo": f.modulo,
     "f_where": f.where,
     "f_where_numbers": f.where_numbers,
     "f_max": f.maximum,

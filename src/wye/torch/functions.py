@@ -79,6 +79,23 @@ def _joined(function: Callable[[Tensor, Tensor], Tensor], values: Sequence[Any])
     return result
 
 
+def modulo(x: Any, y: Any) -> Any:
+    """`x % y`, which has the sign of y; whole numbers by 0 are NaN, so that all of them become floats."""
+    if any(value.is_floating_point() if isinstance(value, Tensor) else isinstance(value, float) for value in (x, y)):
+        return x % y
+    if torch.compiler.is_compiling():
+        if isinstance(y, Tensor):
+            torch._assert_async((y != 0).all(), "whole numbers modulo 0 in a captured graph: make floats of them")
+        return x % y
+    if bool((y != 0).all() if isinstance(y, Tensor) else y != 0):
+        return x % y
+    return _floating(x) % _floating(y)
+
+
+def _floating(x: Any) -> Any:
+    return x.to(torch.get_default_dtype()) if isinstance(x, Tensor) else float(x)
+
+
 def logical_and(x: Any, y: Any) -> Tensor:
     return torch.logical_and(_truth(x, y), _truth(y, x))
 

@@ -126,7 +126,8 @@ def pick(x: Tensor, index: Tensor, shared: int, new: int, rest: int, run: int | 
         mine, others = x.dim() - shared - rest, index.dim() - shared - new + 1
         if mine != others:  # one of them is empty
             longer = x.shape[run : run + mine] or index.shape[run : run + others]
-            x, index = (_repeated(side, run, longer) if count == 0 else side for side, count in ((x, mine), (index, others)))
+            x = x if mine else _repeated(x, run, longer)
+            index = index if others else _repeated(index, run, longer)
         shared += max(mine, others) - 1
     try:
         if shared == 0 and new:

@@ -58,11 +58,7 @@ def matrix_product(left: Term, right: Term, rules: Rules, span: Span) -> Named:
         raise site.error(
             "`@` takes undeclared values.", got, "name the axes and sum: sum(a[i, k] * b[k, j], k)", ShapeError
         )
-    shape = shapes.product(a.shape, b.shape)
-    if shape is None and not rules.strict and a.shape and b.shape:
-        lead = shapes.broadcast(a.shape[:-2], b.shape[:-2])
-        inner = None if lead is None else shapes.product(a.shape[-2:], b.shape[-2:])
-        shape = None if lead is None or inner is None else lead + inner
+    shape = shapes.product(a.shape, b.shape, rules.strict)
     if shape is None:
         raise site.error(
             f"`{words[0]}` and `{words[1]}` do not multiply as matrices.",
