@@ -15,12 +15,14 @@ from ..formula.codegen import Signature, function
 from ..formula.formula import Formula
 from ..formula.graph import NUMBER, SAMPLE, Kind
 from ..formula.schedule import Schedule
+from ..formula.tree import Call, Name, walk
 from .failures import explained
 from .front import FRONT
 from .making import Recipe, dtype_class
 from .parts import Parts
 
 FLOWING = "x"
+DICE = ("die", "coin")
 NUMBERS = (bool, int, float)
 Decides = str | Formula | Callable[..., Any] | bool | int
 Made = tuple[FunctionType, bool, bool]
@@ -60,7 +62,9 @@ class Condition:
 
     def _read(self, recipe: Recipe) -> None:
         """What the formula says before any value is seen."""
-        analysis = recipe.analysis({}, dice=True)
+        calls = [node for node in walk(recipe.formula.program) if isinstance(node, Call) and node.function in DICE]
+        bounds = {node.id for call in calls for node in walk(call) if isinstance(node, Name)} - recipe.kinds.keys()
+        analysis = recipe.analysis(dict.fromkeys(bounds, NUMBER), dice=True)
         values = analysis.graph.values()
         self.inputs, self.text = analysis.inputs, analysis.graph.text
         self.calls = frozenset(value.span for value in values if value.op == "call")
