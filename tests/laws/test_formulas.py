@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 import wye
-from tests.laws import random_formulas, random_shapes
+from tests.laws import named_values, random_formulas, random_shapes
 from wye.errors import WyeError
 from wye.formula.algebra import rebuilt
 from wye.formula.analysis import analyse
@@ -37,10 +38,19 @@ class Case:
     values: Values
 
 
+@pytest.fixture(autouse=True)
+def _double() -> Iterator[None]:
+    """Whole numbers and booleans become floats of the default dtype: as wide as the reference's."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
 def cases(count: int, seed: int, wrong: float = 0.1) -> list[Case]:
     """Random formulas: most with named axes, some of them with `...`, the others without; some of them wrong."""
     random = Random(seed)
-    named = {rest: random_formulas.values(seed, rest) for rest in RESTS}
+    named = {rest: named_values.values(seed, rest) for rest in RESTS}
     plain = random_shapes.values(seed)
     found: list[Case] = []
     for _ in range(count):
@@ -198,6 +208,24 @@ def test_commuting_changes_nothing_that_is_seen() -> None:
             wrong.append(f"{text}\n-> {other}\n{expected}\n{value}")
     assert not wrong, shown(wrong)
     assert changed - refused > 600
+
+
+OPERANDS = (
+    *("S[i, j]", "S[j, i]", "U[i]", "U[j]", "2", "f(S[i, j])[j, i]", "where(G[i, j], S[i, j], 0)", "(i <= j)"),
+    *("sum(Q[i, d] * R[j, d], d)", "sum(Q[j, d] * R[i, d], d)", "(S[i, j] - S[j, i])", "softmax(S[j, i], i)"),
+)
+SEEN = ("f({})[i, j]", "({})[p, q]", "g = {}\ng[p, q]", "g[i, j] = {}\ng[p, q]", "mean(f({})[p, q], p)")
+
+
+@pytest.mark.parametrize("sign", "+*")
+@pytest.mark.parametrize("seen", SEEN)
+def test_parts_and_renamings_see_one_order_or_none(seen: str, sign: str) -> None:
+    values, orders = named_values.values(5), 0
+    for one, two in itertools.combinations(OPERANDS, 2):
+        found = [told(on_torch, seen.format(f"{a} {sign} {b}"), values) for a, b in ((one, two), (two, one))]
+        assert not differ(*found), seen.format(f"{one} {sign} {two}")
+        orders += found[0] is not REFUSED
+    assert orders > 10
 
 
 @pytest.mark.long
