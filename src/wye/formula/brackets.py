@@ -142,7 +142,7 @@ def _pick_all(graph: Graph, value: Value, entries: Sequence[Node], span: Span, r
     for place, entry in enumerate(entries):
         if isinstance(entry, Name | Rest):
             continue
-        index = read(entry)
+        index = tensor(graph, read(entry))
         rule = _pick_number if index.kind.number else _pick_value
         value = rule(graph, value, f"#{place}", index, span)
     return value

@@ -120,11 +120,11 @@ class Body:
         writer = self.writer
         for guard in value.guards:
             self.guard(guard, value)
-        if value.op == "tensor_only":
-            self.tensor_only(value)
         if value.op == "float_only":
             self.float_only(value)
-        if value.op in ALIASES:
+        if value.op == "tensor_only":
+            self.tensor_only(value)
+        elif value.op in ALIASES:
             writer.names[id(value)] = writer.of(value.args[0])
         elif value.op == "input":
             writer.names[id(value)] = str(value.facts[0])
@@ -149,14 +149,17 @@ class Body:
         return True
 
     def tensor_only(self, value: Value) -> None:
-        """Inputs are tested at the start, what parts return and what is no tensor of floats when it comes."""
+        """Inputs are tested at the start; of what parts return and of items, numbers become tensors when they come."""
         source, writer = value.args[0], self.writer
+        word = writer.names[id(value)] = writer.of(source)
         if source.op == "input" and self.signature.assumed:
             self.tested.setdefault(str(source.facts[0]), False)
             return
-        refuse = writer.constant(self.front.not_a_tensor(self.analysis.graph, source))
-        word = writer.of(source)
-        self.statements.append((f"isinstance({word}, {writer.kernel('Tensor')}) or {refuse}({word})", value.span))
+        taken = writer.constant(self.front.not_a_tensor(self.analysis.graph, source))
+        other = f"{taken}({', '.join([word, *writer.like])})"
+        writer.names[id(value)] = f"_{len(self.statements)}"
+        test = f"isinstance({word}, {writer.kernel('Tensor')})"
+        self.statements.append((f"{writer.of(value)} = {word} if {test} else {other}", value.span))
 
     def float_only(self, value: Value) -> None:
         """An input on its way to being computed with, under whatever names its axes have by now."""
@@ -168,16 +171,17 @@ class Body:
     def float_tensor(self, value: Value) -> None:
         """What a part returned: a tensor of floats by one test; all else is refused or made floats."""
         source, writer, kernels = value.args[0], self.writer, self.front.kernels
-        refuse = self.front.not_a_tensor(self.analysis.graph, source)
-        other = writer.constant(FloatTensor(kernels["Tensor"], refuse, kernels[str(value.facts[0])]))
+        taken = self.front.not_a_tensor(self.analysis.graph, source)
+        call = writer.constant(FloatTensor(kernels["Tensor"], taken, kernels[str(value.facts[0])]))
         word, floats = writer.of(source), writer.kernel("floats")
+        other = f"{call}({', '.join([word, *writer.like])})"
         dtype = f"getattr({word}, 'dtype', None)"
         if value.facts[1]:
             writer.names[id(value)] = word
-            self.statements.append((f"if {dtype} not in {floats}: {word} = {other}({word})", value.span))
+            self.statements.append((f"if {dtype} not in {floats}: {word} = {other}", value.span))
             return
         writer.names[id(value)] = f"_{len(self.statements)}"
-        self.statements.append((f"{writer.of(value)} = {word} if {dtype} in {floats} else {other}({word})", value.span))
+        self.statements.append((f"{writer.of(value)} = {word} if {dtype} in {floats} else {other}", value.span))
 
     def guard(self, guard: Guard, value: Value) -> None:
         writer, text = self.writer, self.analysis.graph.text

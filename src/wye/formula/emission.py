@@ -14,12 +14,12 @@ ALIASES = frozenset({"same", "bind", "tensor_only", "float_only"})
 
 
 class Front(Protocol):
-    """What a framework gives: kernels by name, whether it captures a graph, and a word on what is no tensor."""
+    """What a framework gives: kernels by name, whether it captures a graph, and what is made of what is no tensor."""
 
     @property
     def kernels(self) -> Mapping[str, Any]: ...
     def capturing(self) -> bool: ...
-    def not_a_tensor(self, graph: Graph, value: Value) -> Callable[[object], None]: ...
+    def not_a_tensor(self, graph: Graph, value: Value) -> Callable[..., Any]: ...
 
 
 @dataclass
@@ -70,13 +70,11 @@ class FloatTensor:
     """What is done with a part's value that is no tensor of floats."""
 
     tensor: type
-    refuse: Callable[[object], None]
+    taken: Callable[..., Any]
     convert: Callable[[Any], Any]
 
-    def __call__(self, value: Any) -> Any:
-        if not isinstance(value, self.tensor):
-            self.refuse(value)
-        return self.convert(value)
+    def __call__(self, value: Any, *like: Any) -> Any:
+        return self.convert(value if isinstance(value, self.tensor) else self.taken(value, *like))
 
 
 def is_inline(value: Value) -> bool:
@@ -153,6 +151,8 @@ def _reduce(writer: Writer, value: Value) -> str:
     if len(words) > 1:
         kernel = writer.kernel(f"reduce_where_{name}" if name != "weighted_mean" else "reduce_weighted_mean")
         return f"{kernel}({', '.join(words)}, {dims!r}, {keep!r})"
+    if dims is None and keep:
+        return f"{writer.kernel(f'reduce_{name}')}({words[0]}, tuple(range(len({words[0]}.shape))), True)"
     if dims is None:
         return f"{writer.kernel(f'reduce_all_{name}')}({words[0]})"
     return f"{writer.kernel(f'reduce_{name}')}({words[0]}, {dims!r}{', True' if keep else ''})"

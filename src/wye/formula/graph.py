@@ -27,8 +27,8 @@ class Kind:
         axes: names of its axes in the order in which they lie; () has none; None: not declared.
         written: the orders of the named values written inside, in reading order.
         data: whether it comes from an input; else it is context.
-        dtype: `number` (a Python number), `float`, `int` (32 or 64 bits), `small` (booleans and below), `any`, or
-            `assumed`: an input, taken for floats where it is computed with.
+        dtype: `number` (a Python number), `float`, `int` (32 or 64 bits), `small` (booleans and below), `complex`
+            (refused where it is read), `any`, or `assumed`: an input, taken for floats where it is computed with.
         sample: not declared, and the samples are its first axis.
         shape: not declared; two values with the same mark have the same shape.
         kept: axes of size 1 that a reduction with `keepdims=True` left, as written.

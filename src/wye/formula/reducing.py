@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .axes import seen_order, shown, unique
+from ..errors import FormulaError
+from .axes import shown, unique
 from .contraction import Factor, contract, dim_of, factors_of, product_value
 from .functions import Option
 from .graph import REST, SAMPLE, Axes, Graph, Guard, Kind, Value, with_kind
@@ -16,6 +17,8 @@ from .tree import Node, Span
 Values = Mapping[str, Node]
 Options = Mapping[str, Option]
 
+EVERY = tuple(range(-64, 64))
+"""All axes, counted from either end: no tensor has more."""
 OF_NUMBERS = frozenset({"sum", "mean", "max", "min"})
 
 
@@ -24,6 +27,8 @@ def reduction(reader: Reader, name: str, nodes: Values, axes: Axes, options: Opt
     graph = reader.graph
     read = reader.read_meant if axes else reader.read
     value = tensor(graph, read(nodes["x"]))
+    if value.kind.number and (axes or options["axis"] is not None):
+        raise _no_axes(graph, name, value, span)
     if value.kind.number and "where" not in nodes and name in OF_NUMBERS:
         return value
     value = _prepared(graph, name, value)
@@ -42,6 +47,12 @@ def reduction(reader: Reader, name: str, nodes: Values, axes: Axes, options: Opt
         met = _filled(graph, met, kind, span, guards)
     dtype = "small" if name in ("any", "all") else "float"
     return _reduce(reader, name, met, with_kind(kind, dtype=dtype), axes, options, span, guards)
+
+
+def _no_axes(graph: Graph, name: str, value: Value, span: Span) -> FormulaError:
+    text = graph.written_at(value.span)
+    fix = "leave the axes out" if name in OF_NUMBERS else "give it a tensor with axes"
+    return graph.shape_error(f"`{text}` has no axes for `{name}` to go over.", span, "a value without axes", fix)
 
 
 def _prepared(graph: Graph, name: str, value: Value) -> Value:
@@ -79,18 +90,14 @@ def _reduce(
     graph, keep, own = reader.graph, bool(options["keepdims"]), kind.axes
     if own is None:
         axis = options["axis"]
-        if axis is None and not keep:
+        if axis is None and (not keep or kind.sample):
             after = with_kind(kind, axes=(SAMPLE,) if kind.sample else (), sample=False, shape=None)
             return graph.value(
                 "reduce_rows" if kind.sample else "reduce", values, (name, None, False), after, span, guards
             )
         if axis is None:
-            raise graph.error(
-                f"`{name}` keeps an axis only if `axis=` names it.",
-                span,
-                "keepdims=True",
-                "write axis=-1, keepdims=True",
-            )
+            after = with_kind(kind, shape=graph.new_shape(), kept=EVERY, unless=())
+            return graph.value("reduce", values, (name, None, True), after, span, guards)
         place = int(axis) + (1 if kind.sample and int(axis) >= 0 else 0)  # type: ignore[arg-type]
         checks = [*guards, Guard("has_axis", (values[0],), (axis, kind.sample), span)]
         kept = _still_kept(kind, int(axis), keep)  # type: ignore[arg-type]
@@ -132,6 +139,8 @@ def _check_axes(
             f"axes [{shown(names)}]",
             f"write {name}(..., {shown(names[-1:])})",
         )
+    if all(value.kind.scalar for value in values) and name not in ALONG and (axes or given):
+        raise _no_axes(graph, name, values[0], span)
     known = {axis for value in values for axis in value.kind.names}
     absent = [axis for axis in axes if axis not in known]
     if absent:
@@ -272,7 +281,8 @@ def loss(reader: Reader, name: str, nodes: Values, axes: Axes, options: Options,
     kind = Kind(data=any(side.kind.data for side in sides), sample=sample, shape=graph.new_shape())
     if options["reduction"] != "none":
         kind = with_kind(kind, axes=(SAMPLE,) if sample else (), sample=False, shape=None)
-    guard = Guard(f"exact_{name}", (first, second), (sample,), span)
+    free = name == "mse" and not reader.rules.strict and not sample
+    guard = Guard("free" if free else f"exact_{name}", (first, second), (sample,), span)
     return graph.value("loss_rows" if sample else "loss", (first, second), facts, kind, span, (guard,))
 
 
@@ -287,11 +297,10 @@ def _declared_loss(reader: Reader, facts: tuple[object, ...], first: Value, seco
         aligned = [lay(graph, first, inner), second]
         guards = []
     if facts[1] == "none":
-        order, _ = seen_order(kind)
-        lead = (SAMPLE,) if SAMPLE in inner else ()
-        after = with_kind(
-            kind, axes=inner if name == "mse" else second.kind.axes, written=(order,) if lead or order else ()
-        )
+        axes = inner if name == "mse" else second.kind.axes or ()
+        orders = (*first.kind.written, *second.kind.written)
+        written = tuple(unique(tuple(axis for axis in order if axis in axes) for order in orders))
+        after = with_kind(kind, axes=axes, written=written)
         return graph.value("loss", aligned, facts, after, span, guards)
     if SAMPLE in inner:
         return graph.value("loss_rows", aligned, facts, Kind(axes=(SAMPLE,), data=kind.data), span, guards)

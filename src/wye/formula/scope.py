@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..errors import FormulaError, Place, did_you_mean
 from .functions import FUNCTIONS
-from .graph import Graph, Kind, Value, with_kind
+from .graph import NUMBER, Graph, Kind, Value, with_kind
 from .tree import Brackets, Name, Program, Span, walk
 
 MAX_FORMULAS = 32
@@ -79,6 +79,9 @@ class Sources:
         """A part or an input as a value."""
         if name in self.modules:
             raise graph.error(f"the part `{name}` is to be called.", span, name, f"write {name}(x)")
+        if self.kinds.get(name, self.input_kinds.get(name, NUMBER)).dtype == "complex":
+            fix = f"give its real and its imaginary part as two values: {name}.real, {name}.imag"
+            raise graph.error(f"`{name}` holds complex numbers.", span, "a tensor of complex numbers", fix)
         if name in self.kinds:
             kind = self.kinds[name]
             return graph.value("number" if kind.number else "part", (), (name,), self._marked(graph, kind), span)

@@ -21,11 +21,13 @@ def capturing() -> bool:
     return torch.compiler.is_compiling()
 
 
-def not_a_tensor(graph: Graph, value: Value) -> Callable[[object], None]:
-    """What to say of an input, or of what a part returned, that is no tensor."""
+def not_a_tensor(graph: Graph, value: Value) -> Callable[..., Tensor]:
+    """What is made of an input, an item or what a part returned, where that is no tensor: numbers become tensors."""
     place = Place(graph.text, *value.span)
 
-    def refuse(got: object) -> None:
+    def taken(got: object, like: Tensor | None = None) -> Tensor:
+        if isinstance(got, bool | int | float):
+            return k.one_number(got, like)
         kind, word = "None" if got is None else f"a {type(got).__name__}", graph.written_at(value.span)
         keys = list(got) if isinstance(got, dict) else list(range(len(got))) if isinstance(got, tuple | list) else []
         fix = f"take an item: {word}[{_quoted(keys[0])}]" if keys else "give a tensor"
@@ -34,7 +36,7 @@ def not_a_tensor(graph: Graph, value: Value) -> Callable[[object], None]:
         )
         raise FormulaError(f"`{word}` is {kind}, not a tensor.", place, kind + held, fix)
 
-    return refuse
+    return taken
 
 
 def _quoted(key: object) -> str:
@@ -110,11 +112,11 @@ KERNELS: dict[str, Any] = {
             "tanh",
             "sin",
             "cos",
-            "sign",
             "round",
             "floor",
         )
     },
+    "f_sign": f.sign,
     "f_softplus": f.softplus,
     "f_stop": Tensor.detach,
     "f_cast": f.cast,

@@ -17,6 +17,11 @@ from .large import is_large, over
 Dims = tuple[int, ...]
 
 
+def sign(x: Tensor) -> Tensor:
+    found = torch.sign(x)
+    return found.masked_fill(x.isnan(), torch.nan) if x.is_floating_point() else found
+
+
 def softplus(x: Tensor) -> Tensor:
     return F.softplus(x, 1.0, 40.0)
 

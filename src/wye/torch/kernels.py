@@ -20,16 +20,32 @@ SMALL = frozenset({torch.bool, torch.uint8, torch.int8, torch.int16, torch.uint1
 HALF = frozenset({torch.float16, torch.bfloat16})
 
 
+def one_number(x: float, like: Tensor | None = None) -> Tensor:
+    """A number as a tensor: whole ones stay whole, those with a fraction are floats like others."""
+    dtype = {bool: torch.bool, int: torch.int64}.get(type(x))
+    if like is None or dtype is not None:
+        return torch.as_tensor(x, dtype=dtype, device=None if like is None else like.device)
+    return torch.as_tensor(x, dtype=like.dtype, device=like.device)
+
+
+def real(x: Tensor) -> Tensor:
+    """x itself; complex numbers are refused."""
+    if x.is_complex():
+        got, fix = f"a tensor of {x.dtype}".replace("torch.", ""), "give the real and the imaginary part as two values"
+        raise Misfit("complex numbers are not part of the language.", got, fix, FormulaError)
+    return x
+
+
 def to_float(x: Tensor, like: Tensor | None = None) -> Tensor:
     """Whole numbers and booleans as floats like others, else in the default float; floats as they are."""
-    if x.is_floating_point():
+    if real(x).is_floating_point():
         return x
     return x.to(like.dtype if like is not None and like.is_floating_point() else torch.get_default_dtype())
 
 
 def widen(x: Tensor) -> Tensor:
     """Booleans and whole numbers below 32 bits in the default float; all else as it is."""
-    return x.to(torch.get_default_dtype()) if x.dtype in SMALL else x
+    return x.to(torch.get_default_dtype()) if x.dtype in SMALL else real(x)
 
 
 def to_tensor(x: float | Tensor, like: Tensor | None = None) -> Tensor:

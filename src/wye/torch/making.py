@@ -29,6 +29,8 @@ def kind_of(value: object) -> Kind | None:
 
 
 def dtype_class(tensor: Tensor) -> str:
+    if tensor.is_complex():
+        return "complex"
     return "float" if tensor.dtype in FLOATS else "small" if tensor.dtype in SMALL else "int"
 
 
