@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 from ..errors import FormulaError, Place
-from .tokens import Token, tokens
+from .tokens import FOREIGN, Token, tokens
 from .tree import (
     Brackets,
     Call,
@@ -37,13 +37,6 @@ from .tree import (
 MAX_DEPTH = 64
 MAX_NODES = 2_000
 
-FOREIGN = {
-    "//": "write floor(a / b)",
-    "<<": "multiply by a power of 2",
-    ">>": "divide by a power of 2",
-    ":=": "bind names on lines of their own: name = ...",
-    "->": "leave it out",
-}
 COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 OR, AND, NOT, COMPARE, SUM, PRODUCT, MINUS, POWER = range(1, 9)
 STRENGTH = {

@@ -22,6 +22,13 @@ NEVER = frozenset(
     "lambda import from def class return yield await async with try except finally raise assert del "
     "global nonlocal pass break continue is in as None".split()
 )
+FOREIGN = {
+    "//": "write floor(a / b)",
+    "<<": "multiply by a power of 2",
+    ">>": "divide by a power of 2",
+    ":=": "bind names on lines of their own: name = ...",
+    "->": "leave it out",
+}
 CURES = {
     ".": "values have no attributes here; the length of an axis is size(b)",
     "&": "write and",
