@@ -27,7 +27,7 @@ class Row:
     def verdict(self) -> str:
         if self.limit is None:
             return ""
-        return "ok" if self.ratio <= self.limit else "over"
+        return "ok" if round(self.ratio, 3) <= self.limit else "over"  # as printed
 
 
 def geometric_mean(values: Sequence[float]) -> float:

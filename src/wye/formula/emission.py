@@ -246,7 +246,7 @@ EXPRESSIONS: dict[str, Callable[[Writer, Value], str]] = {
     "operator": _operator,
     "square": _kernel("square"),
     "squared_difference": _kernel("squared_difference"),
-    "variance": _kernel("variance"),
+    "standard": _kernel("standard"),
     "sum_of_weighted_difference": _kernel("sum_of_weighted_difference"),
     "negative": lambda writer, value: f"-{writer.of(value.args[0])}",
     "apply": _apply,

@@ -10,6 +10,7 @@ from .graph import Graph, Guard, Kind, Value, with_kind
 from .meeting import check_crossing, meet, without_axes
 from .numeric import fold
 from .reader import Reader, arithmetic, as_float, is_whole, numbers_only, tensor
+from .standard import standardised
 from .tree import PRODUCT, Chain, Compare, Negative, Node, Span
 
 BYTE = range(128)
@@ -83,7 +84,9 @@ def _product(reader: Reader, factors: Sequence[Factor], span: Span) -> Value:
     values = arithmetic(graph, [tensor(graph, factor.value) for factor in factors])
     values = [as_float(graph, v) if factor.inverse else v for v, factor in zip(values, factors, strict=True)]
     values = without_axes(graph, values)
-    return product_value(graph, [Factor(v, f.inverse) for v, f in zip(values, factors, strict=True)], span)
+    ready = [Factor(v, f.inverse) for v, f in zip(values, factors, strict=True)]
+    ready = standardised(graph, ready, span)
+    return product_value(graph, ready, span) if len(ready) > 1 else ready[0].value
 
 
 def operator(reader: Reader, sign: str, left: Value, right: Value, span: Span) -> Value:

@@ -7,7 +7,7 @@ soon as what it sums is there.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from .graph import Guard, Value, in_order
@@ -32,13 +32,12 @@ class Tuning:
         for value in values:
             self.uses.update(id(arg) for arg in value.args)
             self.uses.update(id(arg) for guard in value.guards for arg in guard.args)
-        self.centred = dict(filter(None, map(_centring, values)))
         self.new: dict[int, Value] = {}
 
     def roots(self) -> list[Value]:
         rules: tuple[Callable[[Value, Value], Value | None], ...]
-        rules = (self.squared, self.scaled, self.variance, self.weighted_difference, self.float_tensor)
-        for value in in_order(self.wanted, self.also):
+        rules = (self.squared, self.scaled, self.weighted_difference, self.float_tensor)
+        for value in in_order(self.wanted):
             args = tuple(self.new[id(arg)] for arg in value.args)
             guards = tuple(
                 replace(guard, args=tuple(self.new[id(arg)] for arg in guard.args)) for guard in value.guards
@@ -51,11 +50,6 @@ class Tuning:
     def alone(self, value: Value) -> bool:
         """Whether one value alone reads this one."""
         return self.uses[id(value)] == 1
-
-    def also(self, value: Value) -> Iterable[Value]:
-        """What a value needs besides its arguments once it is rewritten."""
-        centred = self.centred.get((id(value.args[0]), value.facts[1])) if _reduces(value, "var") else None
-        return (centred,) if centred is not None else ()
 
     def squared(self, value: Value, before: Value) -> Value | None:
         """`x ** 2` as a square, and `(a - b) ** 2` as one operation where nothing else reads the difference."""
@@ -81,13 +75,6 @@ class Tuning:
         plan, mean, inverses, *axes = product.facts
         facts = (plan, mean, (*inverses, value.facts[0] == "/"), *axes)  # type: ignore[misc]
         return replace(product, args=(*product.args, value.args[1]), facts=facts, kind=value.kind, span=value.span)
-
-    def variance(self, value: Value, before: Value) -> Value | None:
-        """The variance of a value whose difference to its mean the formula computes, too."""
-        found = list(self.also(before))
-        if not found:
-            return None
-        return replace(value, op="variance", args=(value.args[0], self.new[id(found[0])]), facts=(value.facts[1],))
 
     def weighted_difference(self, value: Value, before: Value) -> Value | None:
         """`sum(w * (a - b))` as one operation where nothing else reads what is inside."""
@@ -120,18 +107,6 @@ def _reduces(value: Value, name: str) -> bool:
 
 def _is_two(value: Value) -> bool:
     return value.op == "constant" and type(value.facts[0]) in (int, float) and value.facts[0] == 2
-
-
-def _centring(value: Value) -> tuple[tuple[int, object], Value] | None:
-    """For `x - mean(x)`: which x, over which axes, and the value."""
-    if not is_operator(value, "-") or value.args[0].kind.axes is None:
-        return None
-    mean = value.args[1]
-    while mean.op == "same" or (mean.op == "view" and mean.facts[0] == "insert"):
-        mean = mean.args[0]
-    if not _reduces(mean, "mean") or mean.args[0] is not value.args[0]:
-        return None
-    return (id(mean.args[0]), mean.facts[1]), value
 
 
 def meet_alike(guard: Guard) -> bool:

@@ -68,7 +68,7 @@ KERNELS: dict[str, Any] = {
     "squared_difference": large.squared_difference,
     "less": large.less,
     "over": large.over,
-    "variance": large.variance,
+    "standard": large.standard,
     "sum_of_weighted_difference": large.sum_of_weighted_difference,
     "add": torch.add,
     "subtract": torch.sub,

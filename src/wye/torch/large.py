@@ -58,12 +58,18 @@ def over(x: Tensor, y: Tensor) -> Tensor:
     return torch.mul(x, torch.reciprocal(y)) if y.requires_grad and is_large(x) else torch.div(x, y)
 
 
-def variance(x: Tensor, centred: Tensor, dims: tuple[int, ...] | None) -> Tensor:
-    """The variance of x, whose difference to its mean is there already."""
-    if is_large(centred) and centred.requires_grad:
-        total = _sum(square(centred), dims)
-        return total / (x.numel() // total.numel())
-    return torch.var(x, dims, correction=0) if x.numel() else _sum(x, dims)
+def standard(x: Tensor, *facts: Any) -> Tensor:
+    """(x - mean(x)) / sqrt(var(x) + eps), from `eps` if there is one, and the axes it goes along."""
+    *eps, dims = facts
+    if x.dim() == 2 and dims == (0,) and x.device.type == "cpu" and is_large(x):
+        found, _, inverse = torch.native_batch_norm(x, None, None, None, None, True, 0.0, *(eps or [0.0]))
+        if eps or bool(inverse.all()):  # it makes 0 of 0 / 0
+            return found
+    if x.numel() == 0:
+        return x.clone()
+    centred = less(x, torch.mean(x) if dims is None else torch.mean(x, dims, True))
+    var = torch.var(x, dims, correction=0, keepdim=dims is not None)
+    return over(centred, torch.sqrt(var + eps[0] if eps else var))
 
 
 def sum_of_weighted_difference(weight: Tensor, a: Any, b: Any, dims: tuple[int, ...] | None) -> Tensor:

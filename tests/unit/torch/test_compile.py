@@ -77,9 +77,12 @@ def info_nce(a: Tensor, b: Tensor) -> Tensor:
     return -torch.log_softmax(unit(a) @ unit(b).T * 10.0, 1).diagonal().mean()
 
 
+def standard(x: Tensor) -> Tensor:
+    return (x - x.mean(0)) / x.var(0, correction=0).sqrt()
+
+
 def barlow(a: Tensor, b: Tensor) -> Tensor:
-    left, right = a - a.mean(0), b - b.mean(0)
-    c = left.T @ right * (1 / len(a)) / a.var(0, correction=0).sqrt()[:, None] / b.var(0, correction=0).sqrt()
+    c = standard(a).T @ standard(b) * (1 / len(a))
     on = c.diagonal()
     return ((on - 1) ** 2).sum() + 0.005 * ((c**2).sum() - (on**2).sum())
 

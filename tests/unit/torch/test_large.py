@@ -32,6 +32,14 @@ PLAIN: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "sum(exp(a[i, j]) * (a[i, j] - b[i, j]), i)": lambda a, b: (a.exp() * (a - b)).sum(0),
     "sum(a[i, j] * (1 - b[i, j]))": lambda a, b: (a * (1 - b)).sum(),
     "(a[i, j] - mean(a[i, j], i)) / sqrt(var(a[i, j], i))": lambda a, b: standard(a),
+    "b[i, j] * (a[i, j] - mean(a[i, j], i)) / sqrt(var(a[i, j], i) + 0.1)": lambda a, b: (
+        b * (a - a.mean(0)) / (a.var(0, correction=0) + 0.1).sqrt()
+    ),
+    "(a[i, j] - mean(a[i, j], j)) / sqrt(var(a[i, j], j))": lambda a, b: standard(a.T).T,
+    "(a[i, j] - mean(a[i, j])) / sqrt(var(a[i, j]))": lambda a, b: (a - a.mean()) / a.std(correction=0),
+    "(a[i, j] - mean(a[i, j], i)) / sqrt(var(a[i, j], j))[i]": lambda a, b: (
+        (a - a.mean(0)) / a.std(1, correction=0)[:, None]
+    ),
     "(a[i, j] - mean(a[i, j])) * var(a[i, j])": lambda a, b: (a - a.mean()) * a.var(correction=0),
     "-sum(a[i, d] * b[j, d], d) / 4": lambda a, b: -a @ b.T / 4,
     "mean(a[i, d] * b[j, d], d) * 3": lambda a, b: a @ b.T / a.shape[1] * 3,
@@ -54,6 +62,12 @@ def test_value_and_gradients_are_those_of_plain_torch(formula: str, learned: tup
     if any(reads):
         assert gradcheck(ours, inputs)
         assert gradgradcheck(ours, inputs)
+
+
+def test_what_does_not_vary_has_no_standard() -> None:
+    a = torch.tensor([[1.0, 2.0], [1.0, 4.0]])
+    found = wye.evaluate("(a[i, j] - mean(a[i, j], i)) / sqrt(var(a[i, j], i))", a=a)
+    assert torch.equal(found.isnan(), torch.tensor([[True, False], [True, False]]))
 
 
 def test_vmap_takes_the_plain_way() -> None:
