@@ -127,6 +127,10 @@ class Node(Wants):
         """The names of its stages."""
         return list(self._stages)
 
+    def decided_by(self) -> str:
+        """What decides, as it was typed; nothing decides in a Chain."""
+        return str(self._condition) if "_condition" in self.__dict__ else ""
+
     def decider_names(self) -> list[str]:
         """The names of what only decides: the parts, and a condition that is a module."""
         return [*self._kinds, self._condition.what] if "_condition" in self.__dict__ else []

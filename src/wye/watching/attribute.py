@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from ..formula.formula import Formula
-from ..torch.branching import When
 from ..torch.chain import Chain
 from ..torch.looping import Repeat, While
 from ..torch.node import Node
@@ -15,11 +13,7 @@ from ..torch.node import Node
 
 def title(node: Node) -> str:
     """A node by its kind and what decides: `When control > 0.5`."""
-    source = node.condition if isinstance(node, When | While) else node.times if isinstance(node, Repeat) else None
-    if source is None:
-        return type(node).__name__
-    text = source.text if isinstance(source, Formula) else getattr(source, "__name__", str(source))
-    return f"{type(node).__name__} {text}"
+    return f"{type(node).__name__} {node.decided_by()}".rstrip()
 
 
 def words(node: Node) -> str:

@@ -32,10 +32,11 @@ def _paths(nodes: Mapping[str, Node], paths: Mapping[str, Path]) -> list[str]:
         if not node.paths:
             continue
         rows.append((f"{name or 'model'}: {title(node)}", "", "", ""))
-        for path in sorted(node.paths):
-            seen = paths[within(name, path)]
-            share = _share(node, name, path, paths)
-            rows.append((f"  {path}", str(seen.calls), str(seen.samples), share))
+        for path in sorted(node.paths, key=lambda path: (len(path), path)):
+            seen = paths.get(within(name, path))
+            if seen is not None:
+                share = _share(node, name, path, paths)
+                rows.append((f"  {path}", str(seen.calls), str(seen.samples), share))
     return _rows(("path", "runs", "samples", "share"), rows) if rows else []
 
 
