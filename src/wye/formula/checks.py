@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from ..errors import FormulaError, Place, RangeError, ShapeError
 from .axes import shown
+from .cures import bare, cure, stretched, with_names
 from .graph import REST, SAMPLE, Axes, Guard
 from .shapes import Operand, Shape, broadcast, met, product, room
 
@@ -58,11 +59,12 @@ class Meet(Check):
         *sides, stretch = self.facts
         operands: list[Operand] = []
         behind = 2
-        for shape, (data, kept, unless) in zip(shapes, sides, strict=False):  # type: ignore[misc]
+        for shape, side in zip(shapes, sides, strict=False):
+            data, kept, unless = cast("tuple[bool, tuple[int, ...], int]", side)
             undone = any(shapes[behind : behind + unless])
             operands.append(Operand(shape, data, () if undone else kept))
             behind += unless
-        if met(*operands, bool(stretch)) is None:
+        if met(operands[0], operands[1], bool(stretch)) is None:
             raise self.refusal(shapes[:2])
 
     def joint(self, left: Tensor, right: Tensor) -> Shape | None:
@@ -72,7 +74,7 @@ class Meet(Check):
 
     def refusal(self, shapes: Sequence[Shape]) -> FormulaError:
         left, right = self.words(0), self.words(1)
-        both = _stretched(shapes)
+        both = stretched(shapes)
         if both is None:
             what = f"`{left}` and `{right}` do not fit together."
         elif both in shapes:
@@ -80,52 +82,7 @@ class Meet(Check):
         else:
             what = f"`{left}` and `{right}` would broadcast to something larger than both."
         got = self.described(shapes) + (f" -> {both}" if both else "")
-        return self.error(what, got, _cure(left, right, shapes))
-
-
-def _stretched(shapes: Sequence[Shape]) -> Shape | None:
-    rank = max(map(len, shapes))
-    padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
-    sizes = [[size for size in column if size != 1] for column in zip(*padded, strict=True)]
-    fit = all(size == column[0] for column in sizes for size in column)
-    return tuple(column[0] if column else 1 for column in sizes) if fit else None
-
-
-LETTERS = "bkdtefgh"
-
-
-def _named(text: str, shape: Shape) -> str:
-    """A value with names for its axes, as the cure shows it."""
-    return _bracketed(text, [LETTERS[place] if place < len(LETTERS) else f"a{place}" for place in range(len(shape))])
-
-
-def _cure(left: str, right: str, shapes: Sequence[Shape]) -> str:
-    """Both values with names for their axes, one name for one size; an axis of size 1 that would stretch is picked."""
-    first = [LETTERS[place % len(LETTERS)] for place in range(len(shapes[0]))]
-    second: list[str] = []
-    alike = len(shapes[0]) == len(shapes[1])
-    for place, size in enumerate(shapes[1]):
-        same = [name for name, other in zip(first, shapes[0], strict=True) if other == size and name not in second]
-        if place < len(first) and first[place] in same:
-            second.append(first[place])
-        elif alike and 1 in (size, shapes[0][place]):
-            second.append("0" if size == 1 else first[place])
-            first[place] = first[place] if size == 1 else "0"
-        elif same and not alike:
-            second.append(same[-1])
-        elif len(shapes[0]) < len(shapes[1]):
-            second.append(next(letter for letter in LETTERS if letter not in (*first, *second)))
-        else:
-            return "give them one shape"
-    if not (set(first) <= {*second, "0"} or set(second) <= {*first, "0"}):
-        return "give them one shape"
-    return f"name the axes: {_bracketed(left, first)} and {_bracketed(right, second)}"
-
-
-def _bracketed(text: str, names: Sequence[str]) -> str:
-    if not names:
-        return text
-    return f"{text if text.isidentifier() else f'({text})'}[{', '.join(names)}]"
+        return self.error(what, got, cure(left, right, shapes))
 
 
 class NoAxes(Check):
@@ -136,7 +93,7 @@ class NoAxes(Check):
         rank = len(shapes[0]) - bool(sample)
         if rank > 0:
             text = self.words(0)
-            fix = f"name the axes: {_named(text, shapes[0])}"
+            fix = f"name the axes: {with_names(text, shapes[0])}"
             raise self.error(
                 f"`{text}` has axes without names beside the named axes [{names}].", f"{text} {shapes[0]}", fix
             )
@@ -188,7 +145,7 @@ class Sizes(Check):
                 f"{self.words(0)} {shape[1:] if lead else shape}",
                 "leave the brackets out"
                 if len(shape) == lead
-                else f"name each of them: {_named(_bare(self.words(0)), shape[1:] if lead else shape)}",
+                else f"name each of them: {with_names(bare(self.words(0)), shape[1:] if lead else shape)}",
             )
         before = axes.index(REST) if REST in axes else len(axes)
         sizes = {
@@ -210,10 +167,6 @@ class Sizes(Check):
                 f"{size} in `{self.words(0)}`, {other} in `{where}`",
                 "give the two axes names of their own, or values of one size",
             )
-
-
-def _bare(text: str) -> str:
-    return text.partition("[")[0] if text.endswith("]") else text
 
 
 class Rests(Check):
@@ -274,7 +227,7 @@ class Free(Room):
         if both is None:
             left, right = self.words(0), self.words(1)
             what = f"`{left}` and `{right}` do not fit together."
-            raise self.error(what, self.described(own), _cure(left, right, own))
+            raise self.error(what, self.described(own), cure(left, right, own))
         self.check(math.prod(both), leaves or own)
 
 
@@ -360,7 +313,7 @@ class Exact(Check):
 
     def verify(self, shapes: Sequence[Shape]) -> None:
         if shapes[0] != shapes[1]:
-            fix = _cure(self.words(0), self.words(1), shapes)
+            fix = cure(self.words(0), self.words(1), shapes)
             raise self.error("the loss takes two values of one shape.", self.described(shapes), fix)
 
 

@@ -73,7 +73,7 @@ class Join(Parts):
         if operator not in OPERATORS:
             fix = did_you_mean(operator, OPERATORS, f"choose from {' '.join(OPERATORS)}")
             raise FormulaError(f"`{operator}` is not an operator.", f"Join.of({operator!r}, ...)", operator, fix)
-        names = [letter for letter in "abcdefghijklmnopqrstuvwyz"][: len(modules)]
+        names = list("abcdefghijklmnopqrstuvwyz")[: len(modules)]
         if not 2 <= len(modules) == len(names):
             raise PartError(
                 "an operator joins 2 to 25 modules.",

@@ -121,7 +121,7 @@ class Parts(nn.Module):
             super().__setattr__(name, value)
 
     def _set_number(self, name: str, value: float, device: torch.device | None = None) -> None:
-        """A number, and its mirror in a buffer made afresh: what was captured reads it, and backward keeps the old one."""
+        """A number, and its mirror in a new buffer: what was captured reads it, and backward keeps the old one."""
         old = self._buffers.get(name)
         place = device or (old.device if old is not None else torch.device("cpu"))
         dtype = torch.float32 if place.type == "mps" else torch.float64
