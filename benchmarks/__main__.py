@@ -7,11 +7,12 @@ import time
 
 import torch
 
-from . import axes, join
+from . import axes, flow, join
 from .table import table
 from .timing import versions
 
 GROUPS = {
+    "flow": ("a skipped block over one call of an empty module, CPU time", flow.rows),
     "join": ("Join over the module written by hand, CPU time", join.rows),
     "product": ("a product of matrices by named axes over a @ b.T, forward and backward", axes.product_rows),
     "axes": ("named axes over the fastest form written by hand, forward and backward", axes.rows),
