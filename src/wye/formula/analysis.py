@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from ..errors import FormulaError, did_you_mean, listed
 from .axes import seen_order, shown
-from .brackets import bind, line_axes, read_brackets
+from .brackets import line_axes, read_brackets, renamed
 from .calls import read_function, unknown_function
 from .functions import FUNCTIONS
 from .graph import REST, SAMPLE, Graph, Kind, Value, with_kind
 from .meeting import Meeting, lay
 from .operators import chain, compare, logic, negative, operator
 from .reader import tensor
-from .scope import Sources, Text, axis_names, value_names
+from .scope import Sources, Text, axis_names, brought_names, value_names
 from .text import write
 from .tree import (
     Brackets,
@@ -57,6 +57,7 @@ def analyse(sources: Sources) -> Analysis:
         if others:
             raise graph.error("a named formula has one value.", scope.span_of_all(), name, "leave the others out")
         named[name] = scope.leave(value)
+    sources.settle({name: value.kind.names for name, value in named.items()})
     top = Scope(sources, sources.top, graph, named, "")
     outputs = tuple(top.shown(value) for value in top.program())
     lines = {name: value for name, value in top.lines.items() if "," not in name}
@@ -79,7 +80,8 @@ class Scope:
     def __post_init__(self) -> None:
         program = self.source.program
         self.rules = Meeting(self.sources.strict)
-        self.axes = axis_names(program)
+        brought = {name: [axis for axis in value.kind.names if axis != REST] for name, value in self.named.items()}
+        self.axes = {**brought_names(program, brought), **axis_names(program)}
         self.reads = Counter(node.id for node in value_names(program, self.axes))
         self.check_names(program)
 
@@ -190,11 +192,7 @@ class Scope:
     def leave(self, value: Value) -> Value:
         """A named formula's value, its axes now those of the whole text."""
         value = self.shown(value)
-        if not value.kind.declared:
-            return value
-        return bind(
-            self.graph, value, [name.removeprefix(self.prefix) for name in value.kind.names], self.span_of_all()
-        )
+        return renamed(self.graph, value, lambda name: name.removeprefix(self.prefix), self.span_of_all())
 
     # values
 
@@ -250,7 +248,7 @@ class Scope:
         if name in self.lines:
             return self.lines[name]
         if name in self.named:
-            return self.named[name]
+            return renamed(self.graph, self.named[name], self.axis, span)
         if name in self.axes:
             kind = Kind(axes=(self.axis(name),), written=((self.axis(name),),), data=False, dtype="int", position=True)
             return self.graph.value("positions", (), (self.axis(name),), kind, span)

@@ -120,6 +120,19 @@ def _renamed(graph: Graph, value: Value, labels: Sequence[str], span: Span, name
     return lay(graph, value, (*lead, *order)), labels
 
 
+def renamed(graph: Graph, value: Value, new: Scope, span: Span) -> Value:
+    """The value with each of its axes called anew, as it comes out of a named formula or into another."""
+
+    def names(axes: Axes) -> Axes:
+        return tuple(axis if axis in (REST, SAMPLE) else new(axis) for axis in axes)
+
+    axes = names(value.kind.axes or ())
+    if axes == (value.kind.axes or ()):
+        return value
+    kind = with_kind(value.kind, axes=axes, written=tuple(map(names, value.kind.written)))
+    return graph.value("bind", (value,), (axes,), kind, span, (Guard("sizes", (value,), (axes,), span),))
+
+
 def _diagonals(graph: Graph, value: Value, span: Span) -> Value:
     """`s[i, i]`: the entries on the diagonal, their axis last."""
     axes = list(value.kind.axes or ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import FormulaError, Place, did_you_mean
@@ -35,6 +35,13 @@ def axis_names(program: Program) -> dict[str, Span]:
                 if name != "...":
                     found.setdefault(name, target.span)
     return found
+
+
+def brought_names(program: Program, brought: Mapping[str, Iterable[str]]) -> dict[str, Span]:
+    """The names of axes that come with the named formulas a program reads, unless its own lines bind them."""
+    lines = {target.name for line in program.lines for target in line.targets}
+    read = [node for node in walk(program) if isinstance(node, Name) and node.id in brought]
+    return {name: node.span for node in read for name in brought[node.id] if name not in lines}
 
 
 def value_names(program: Program, axes: Mapping[str, Span]) -> Iterator[Name]:
@@ -71,9 +78,15 @@ class Sources:
     inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        reads = Reading(self)
+        reads = Reading(self, {})
         reads.enter(self.top, ())
         self.order, self.inputs = tuple(reads.formulas), tuple(reads.inputs)
+
+    def settle(self, brought: Mapping[str, Iterable[str]]) -> None:
+        """The inputs once it is known which axes the named formulas bring out: their names are none."""
+        reads = Reading(self, brought)
+        reads.enter(self.top, ())
+        self.inputs = tuple(reads.inputs)
 
     def read(self, graph: Graph, name: str, span: Span) -> Value:
         """A part or an input as a value."""
@@ -104,13 +117,13 @@ class Sources:
 class Reading:
     """Which named formulas are read, each after those it reads, and which inputs, by first reading."""
 
-    def __init__(self, sources: Sources) -> None:
-        self.sources = sources
+    def __init__(self, sources: Sources, brought: Mapping[str, Iterable[str]]) -> None:
+        self.sources, self.brought = sources, brought
         self.formulas: dict[str, None] = {}
         self.inputs: dict[str, None] = {}
 
     def enter(self, text: Text, inside: tuple[str, ...]) -> None:
-        axes = axis_names(text.program)
+        axes = {**brought_names(text.program, self.brought), **axis_names(text.program)}
         lines = {target.name for line in text.program.lines for target in line.targets}
         known = self.sources
         for node in value_names(text.program, axes):

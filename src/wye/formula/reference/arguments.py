@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...errors import FormulaError, did_you_mean, listed
 from ..functions import DTYPES, Function, Option
-from ..tree import Call, Name, Negative, Node, Number, Text, Truth
+from ..tree import Brackets, Call, Name, Negative, Node, Number, Text, Truth
 from .values import Site
 
 WORDS = {"dtype": DTYPES, "reduction": ("none", "sum", "mean")}
@@ -58,9 +58,12 @@ def sorted_arguments(call: Call, function: Function, text: str, is_axis: Callabl
 
 
 def _no_axis(call: Call, function: Function, wrong: Node, site: Site) -> FormulaError:
-    first, words = site.at(call.args[0]).words, site.at(wrong).words
+    values = call.args[: len(function.values)]
+    first, words = ", ".join(site.at(value).words for value in values), site.at(wrong).words
     number = words.removeprefix("-").isdigit()
-    fix = f"{function.name}({first}, axis={words})" if number else f"name the axes: {function.name}({first}[b, k], k)"
+    bases = [value.value if isinstance(value, Brackets) else value for value in values]
+    named = ", ".join(f"{base.id if isinstance(base, Name) else 'value'}[b, k]" for base in bases)
+    fix = f"{function.name}({first}, axis={words})" if number else f"name the axes: {function.name}({named}, k)"
     return site.at(wrong).error(f"after its values `{function.name}` takes names of axes.", words, fix)
 
 

@@ -32,7 +32,7 @@ def structured(given: Given) -> Named:
             raise given.site.error(
                 f"`{name}` takes undeclared values.", f"{words} {describe(term.value)}", fix, ShapeError
             )
-    values = [replace(term.value, axes=None) for term in given.terms]
+    values = [replace(term.value, axes=None, number=False) for term in given.terms]
     out = {"take": _take, "concat": _concat, "stack": _stack, "last": _last, "expand_as": _expand}[name](given)
     return derived(out, None, values)
 
