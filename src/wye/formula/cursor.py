@@ -14,10 +14,10 @@ class Cursor:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.tokens = tokens(text)
-        self.position = 0
-        self.depth = 0
-        self.nodes = 0
+        self.tokens: list[Token] = tokens(text)
+        self.position: int = 0
+        self.depth: int = 0
+        self.nodes: int = 0
 
     @property
     def token(self) -> Token:
@@ -55,3 +55,7 @@ class Cursor:
             raise self.error(
                 f"a formula has at most {MAX_NODES:,} pieces.", token, fix="name pieces of it and give them as parts"
             )
+
+    def check_depth(self, depth: int, token: Token) -> None:
+        if depth > MAX_DEPTH:
+            raise self.error(f"a formula nests at most {MAX_DEPTH} deep.", token, fix="name the inner piece first")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 from ..errors import FormulaError, Place
-from .cursor import MAX_DEPTH, Cursor
+from .cursor import Cursor
 from .tokens import FOREIGN, Token
 from .tree import (
     Brackets,
@@ -160,10 +160,6 @@ class Parser(Cursor):
         value = self.value(weakest)
         self.depth -= 1
         return value
-
-    def check_depth(self, depth: int, token: Token) -> None:
-        if depth > MAX_DEPTH:
-            raise self.error(f"a formula nests at most {MAX_DEPTH} deep.", token, fix="name the inner piece first")
 
     def prefix(self, weakest: int) -> Node:
         start = self.token

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import wye
-from wye.formula.grammar import MAX_DEPTH, MAX_NODES, parse
+from wye.formula.cursor import MAX_DEPTH, MAX_NODES
+from wye.formula.grammar import parse
 from wye.formula.text import write
 from wye.formula.tokens import MAX_CHARACTERS
 from wye.formula.tree import Brackets, Call, Chain, Compare, Logic, Name, Negative, Node, Not, Number, Power
