@@ -70,12 +70,13 @@ class Dice(nn.Module):
         if kind == "coin":
             return bits < bounds[0] * 2**32
         low, high = bounds
+        fix = f"write die({high}, {low})" if low > high else "round them"
         if low != int(low) or high != int(high) or low > high:
             raise FlowError(
                 "a die has whole sides, the lowest first.",
                 f"die({low}, {high})",
                 f"{low} and {high}",
-                "write die(0, 3)",
+                fix,
             )
         return int(low) + bits % (int(high) - int(low) + 1)
 

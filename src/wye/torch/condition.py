@@ -51,6 +51,7 @@ class Condition:
     def __init__(self, source: Any, node: Wants, recipe: Recipe | None, per: str, what: str) -> None:
         self.source: Formula | Callable[..., Any] | bool | int = source
         self.node, self.recipe, self.per, self.what = node, recipe, per, what
+        self.title = title(what)
         self.dice, self.bare_die = False, False
         self.made: dict[tuple[Kind, ...], Made] = {}
         self.places: dict[str, Place] = {}
@@ -72,8 +73,8 @@ class Condition:
         self.bare_die = analysis.outputs[0].op == "random" and analysis.outputs[0].facts[0] == "die"
         self.places = {str(value.facts[0]): Place(self.text, *value.span) for value in values if value.op == "input"}
         if len(analysis.outputs) > 1:
-            got = f"{len(analysis.outputs)} values"
-            raise FormulaError(f"the {self.what} is one value.", self.place, got, "join them: by and, by or, by +")
+            got, fix = f"{len(analysis.outputs)} values", "join them: by and, by or, by +"
+            raise FormulaError(f"{self.title} is several values, where one decides.", self.place, got, fix)
 
     def __str__(self) -> str:
         """As it was typed."""
@@ -124,8 +125,8 @@ class Condition:
 
     def _side(self, sides: Mapping[str, Any], name: str) -> Any:
         if name not in sides:
-            what = f"the {self.what} reads `{name}`, which is not given."
-            raise InputError(what, self.places[name], f"side inputs {listed(sides)}", f"give {name}=...")
+            what = f"{self.title} reads `{name}`, which is not given."
+            raise InputError(what, self.places[name], f"side inputs: {listed(sides)}", f"give {name}=...")
         return sides[name]
 
     def _kind(self, name: str, value: Any) -> Kind:
@@ -167,11 +168,9 @@ class Condition:
         if not isinstance(value, Tensor):
             return self._number(value)
         if value.is_floating_point() and bool(value.isnan().any()):
-            count = int(value.isnan().sum())
-            got = f"NaN for {count} of {size} samples" if value.dim() else "NaN"
-            raise FlowError(
-                f"the {self.what} is not a number.", self.place, got, "compare it, or look into what it reads"
-            )
+            got = f"NaN for {int(value.isnan().sum())} of {size} samples" if value.dim() else "NaN"
+            fix = f"look into what it reads, or compare it: {self} > 0" if self.recipe else "look into what it returns"
+            raise FlowError(f"{self.title} is not a number.", self.place, got, fix)
         if value.numel() == 1 and (not sample or value.dim() == 0):
             return value.item()
         if sample and value.shape[:1] == (size,) and value.numel() == size:
@@ -183,25 +182,25 @@ class Condition:
             return value
         if getattr(value, "shape", None) == () and hasattr(value, "item"):
             return value.item()
-        got = type(value).__name__
-        raise FlowError(
-            f"the {self.what} is a number or a tensor.", self.place, got, "return a tensor, one element for each sample"
-        )
+        got, fix = type(value).__name__, "return a tensor with one element for each sample, or a number"
+        raise FlowError(f"{self.title} is neither a tensor nor a number.", self.place, got, fix)
 
     def _too_many(self, value: Tensor, sample: bool, size: int) -> FlowError:
-        text = str(self)
-        fix = f"write any({text}) or all({text})" if self.recipe else "reduce it: value.any() or value.all()"
+        got = f"shape {tuple(value.shape)} for {size} samples"
         if self.per == "batch":
-            what, got = f"the {self.what} has one element for the batch.", f"shape {tuple(value.shape)}"
+            fix = "reduce it: mean(...) or max(...)" if self.what == "times" else f"write any({self}) or all({self})"
+            fix = fix if self.recipe else "reduce it: value.any() or value.all()"
             return FlowError(
-                what, self.place, got, fix if self.what == "condition" else "reduce it, or write per='sample'"
+                f"{self.title} has more than one element for the batch.", self.place, got, f"{fix}; or per='sample'"
             )
-        if self.what == "times":
-            fix = "reduce it: max(...) or sum(...)" if self.recipe else "reduce it to one for each sample"
-        elif self.recipe is None:
-            fix = "reduce it: value.flatten(1).any(1)"
-        what = f"the {self.what} has one element for each sample."
-        return FlowError(what, self.place, f"shape {tuple(value.shape)} for {size} samples", fix)
+        fix = "reduce it: max(...) or sum(...)" if self.what == "times" else f"write any({self}) or all({self})"
+        fix = fix if self.recipe else "return a tensor of one axis, with one element for each sample"
+        return FlowError(f"{self.title} has not one element for each sample.", self.place, got, fix)
+
+
+def title(what: str) -> str:
+    """What errors call it."""
+    return "the condition" if what == "condition" else f"`{what}`"
 
 
 def as_source(source: Any, what: str) -> Any:
@@ -219,9 +218,10 @@ def as_source(source: Any, what: str) -> Any:
         raise PartError("a schedule is a number that a formula reads.", f"{what}={source!r}", "Schedule", fix)
     if isinstance(source, Formula | bool | int | float) or (callable(source) and not isinstance(source, type)):
         return source
-    raise PartError(
-        f"the {what} decides nothing.", f"{what}=...", type(source).__name__, "give a formula, a callable or a number"
-    )
+    fix = "give a formula, a callable or a number"
+    if isinstance(source, Tensor):
+        fix = f"let a formula read it as a side input: {what}='given', then net(x, given=...)"
+    raise PartError(f"{title(what)} is nothing that decides.", f"{what}=...", type(source).__name__, fix)
 
 
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
@@ -240,7 +240,6 @@ def check_same_sides(new: Condition, wants: frozenset[str]) -> None:
         if name not in wants:
             known = listed(sorted(wants | {FLOWING}))
             fix = did_you_mean(name, wants, f"read {known} alone: side inputs are settled when the node is built")
-            got = f"side inputs {listed(sorted(wants))}"
-            raise InputError(
-                f"the {new.what} reads `{name}`, which is no side input.", new.places.get(name, str(new)), got, fix
-            )
+            got = f"side inputs: {listed(sorted(wants))}"
+            where = new.places.get(name, str(new))
+            raise InputError(f"{new.title} reads `{name}`, which is no side input.", where, got, fix)

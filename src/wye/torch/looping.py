@@ -61,7 +61,7 @@ class Repeat(Node):
         blocks = list(block_or_blocks) if isinstance(block_or_blocks, list | tuple | nn.ModuleList) else None
         stages = {"block": block_or_blocks} if blocks is None else {str(place): one for place, one in enumerate(blocks)}
         if not stages:
-            raise PartError("a Repeat has a block.", "Repeat([], ...)", "an empty list", "give it one module or more")
+            raise PartError("a Repeat needs a block.", "Repeat([], ...)", "an empty list", "give it one module or more")
         self._settle(stages, per, shared, parts)
         self._eval, self._many = eval, None if blocks is None else len(blocks)
         if blocks is not None:
@@ -130,12 +130,12 @@ class Repeat(Node):
         return counts
 
     def _wrong_times(self, got: str) -> FlowError:
+        text = str(self._condition) if self._condition.recipe else "..."
         if self._many is None:
-            return FlowError(
-                "times is a whole number, 0 or more.", repr_line(self), got, "round and bound it: round(relu(...))"
-            )
-        what = f"times is a whole number from 0 to {self._many}, for there are {self._many} blocks."
-        return FlowError(what, repr_line(self), got, f"round and bound it: clamp(round(...), 0, {self._many})")
+            fix = f"round and bound it: round(relu({text}))"
+            return FlowError("a block runs a whole number of times, 0 or more.", repr_line(self), got, fix)
+        what = f"of {self._many} blocks a whole number runs, from 0 to {self._many}."
+        return FlowError(what, repr_line(self), got, f"round and bound it: clamp(round({text}), 0, {self._many})")
 
     def _settled_fall(self, kind: str, bounds: tuple[float, ...]) -> float:
         return bounds[1] if self._condition.bare_die else super()._settled_fall(kind, bounds)
@@ -151,7 +151,7 @@ def check_widths(blocks: Sequence[nn.Module]) -> None:
     if len(known) > 1:
         shown = ", ".join(f"{a or '?'} -> {b or '?'}" for a, b in widths)
         raise PartError(
-            "blocks of a Repeat have one width, in and out.", "Repeat([...])", shown, "give them equal widths"
+            "the blocks of a Repeat differ in width, in or out.", "Repeat([...])", shown, "give them equal widths"
         )
 
 
@@ -208,7 +208,9 @@ class While(Node):
     ) -> None:
         super().__init__()
         if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise PartError("a loop has a bound.", f"max_steps={max_steps!r}", repr(max_steps), "write max_steps=20")
+            raise PartError(
+                "a loop needs a bound of 1 or more.", f"max_steps={max_steps!r}", repr(max_steps), "write max_steps=20"
+            )
         if on_limit not in ("stop", "error"):
             raise PartError(
                 "samples at the limit are stopped, or an error.",

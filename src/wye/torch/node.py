@@ -145,8 +145,9 @@ class Node(Wants):
         """Side inputs are known, and per sample where they have axes."""
         for name, value in sides.items():
             if name not in self.wants:
-                fix = did_you_mean(name, self.wants, f"side inputs are {listed(sorted(self.wants))}")
-                raise InputError(f"nobody takes the side input `{name}`.", type(self).__name__, f"{name}=...", fix)
+                fix = did_you_mean(name, self.wants, f"its stages and conditions take: {listed(sorted(self.wants))}")
+                got = f"side inputs: {listed(sides)}"
+                raise InputError(f"nobody takes the side input `{name}`.", type(self).__name__, got, fix)
             if name in self.shared or value.__class__ in (float, int, bool):
                 continue
             for tensor in leaves(value):
@@ -154,7 +155,7 @@ class Node(Wants):
                     raise InputError(
                         f"the side input `{name}` has not one row for each sample.",
                         type(self).__name__,
-                        f"{name} {shapes(value)} for {size} samples",
+                        f"`{name}` {shapes(value)} for {size} samples",
                         f"put the batch axis first, or say that all samples share it: shared=({name!r},)",
                     )
 

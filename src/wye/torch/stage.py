@@ -40,15 +40,17 @@ class Stage:
             name = self.sides[keyword]
             raise InputError(
                 f"a stage takes the side input `{name}`, which is not given.",
-                title(self.module),
-                f"side inputs {listed(sides)}",
-                f"give {name}=..., or rename it: Takes(module, {keyword}='...')",
+                f"{title(self.module)}(..., {keyword}=...)",
+                f"side inputs: {listed(sides)}",
+                f"give {name}=..., or take it from another: Takes(module, {keyword}='...')",
             )
         return self.module(x, **taken) if self.flowing is None else self.module(**{self.flowing: x}, **taken)
 
 
 def title(module: nn.Module) -> str:
     """What a user calls the module: its class, or the function that it stands for."""
+    if isinstance(module, Takes | Frozen):
+        return title(module.module)
     return str(module.name) if isinstance(module, Called) else type(module).__name__
 
 
@@ -155,7 +157,8 @@ def as_module(value: Any, where: str) -> nn.Module:
     if callable(value) and not isinstance(value, type):
         return Called(value)
     fix = 'give a module, a formula such as "relu(x)", or a function'
-    raise PartError("a stage is a module, a formula or a function.", where, type(value).__name__, fix)
+    got = type(value).__name__
+    raise PartError(f"a stage is a module, a formula or a function, not {got}.", where, got, fix)
 
 
 def share(module: nn.Module, names: frozenset[str]) -> None:

@@ -46,13 +46,16 @@ def batch_size(value: Value, where: str) -> int:
     if isinstance(value, Tensor) and value.dim():
         return value.shape[0]
     sizes = [tensor.shape[0] if tensor.dim() else None for tensor in leaves(value)]
-    if not sizes or None in sizes or len(set(sizes)) > 1:
+    if not sizes:
         raise FlowError(
-            "the value that flows has its samples first, as many in each tensor.",
-            where,
-            shapes(value),
-            "put the batch axis first in each tensor; what has none goes by name, as a side input",
+            "the value that flows holds no tensor.", where, shapes(value), "give a tensor, its samples first"
         )
+    if None in sizes:
+        fix = "put the batch axis first; what all samples share goes by name, as a side input"
+        raise FlowError("the value that flows has a tensor without a batch axis.", where, shapes(value), fix)
+    if len(set(sizes)) > 1:
+        fix = "put the batch axis first in each; what all samples share goes by name, as a side input"
+        raise FlowError("the value that flows has tensors of different batch sizes.", where, shapes(value), fix)
     return int(sizes[0] or 0)
 
 

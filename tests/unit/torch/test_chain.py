@@ -295,5 +295,5 @@ def test_what_flows_has_its_samples_first(x: Any) -> None:
         wye.Repeat(nn.Identity(), 1),
         wye.While(True, nn.Identity(), max_steps=1),
     ):
-        with pytest.raises(wye.FlowError, match="samples first"):
+        with pytest.raises(wye.FlowError, match="the value that flows"):
             net(x)
