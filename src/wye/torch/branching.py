@@ -82,6 +82,9 @@ class When(Node):
             if not size:
                 return self._empty(x, sides)
             taken = self._asked(x, sides, size)
+        if taken is False and size and self._other == "passed":
+            self.paths["passed"].add(size)
+            return x
         if isinstance(taken, Tensor):
             return self._parted(taken if taken.dtype == torch.bool else taken != 0, x, sides, size)
         return self._whole("then" if taken else self._other, x, sides, size) if size else self._empty(x, sides)

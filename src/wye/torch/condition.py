@@ -25,8 +25,8 @@ FLOWING = "x"
 DICE = ("die", "coin")
 NUMBERS = (bool, int, float)
 Decides = str | Formula | Callable[..., Any] | bool | int
-Made = tuple[FunctionType, bool, bool]
-"""The function, whether its value is per sample, and whether it is a plain number."""
+Made = tuple[FunctionType, bool]
+"""The function, and whether its value is per sample."""
 
 
 class Wants(Parts):
@@ -54,6 +54,7 @@ class Condition:
         self.title = title(what)
         self.dice, self.bare_die = False, False
         self.made: dict[tuple[Kind, ...], Made] = {}
+        self.plain: FunctionType | None = None  # of those, the one from plain numbers to a plain number
         self.places: dict[str, Place] = {}
         if recipe is None:
             self.inputs = () if isinstance(source, NUMBERS) else parameters(source)[1:]
@@ -98,7 +99,7 @@ class Condition:
         return FLOWING in self.inputs if self.recipe else not isinstance(self.source, NUMBERS)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "made": {}}
+        return {**self.__dict__, "made": {}, "plain": None}
 
     def __call__(self, x: Any, sides: Mapping[str, Any], size: int) -> Any:
         """A plain number where the whole batch is decided at once, else a tensor with one element for each sample."""
@@ -109,17 +110,19 @@ class Condition:
                 value = self.source(x, **{name: sides[name] for name in self.sides if name in sides})
                 return self._settled(value, self.per == "sample", size)
             given = [x if name == FLOWING else self._side(sides, name) for name in self.inputs]
-            made, sample, _ = self._function(given)
+            made, sample = self._function(given)
             return self._settled(self._run(made, given), sample, size)
 
     def of_numbers(self, sides: Mapping[str, Any]) -> Any:
         """The same where all that it reads are plain numbers; None where they are not."""
-        given = tuple([sides.get(name) for name in self.inputs])
-        for value in given:
-            if value.__class__ not in NUMBERS:
-                return None
-        made = self.made.get((NUMBER,) * len(given))
-        return self._run(made[0], given) if made is not None and made[2] else None
+        plain, inputs = self.plain, self.inputs
+        if plain is None:
+            return None
+        if len(inputs) == 1:  # a list takes as long as all the rest
+            value = sides.get(inputs[0])
+            return self._run(plain, (value,)) if value.__class__ in NUMBERS else None
+        given = [sides.get(name) for name in inputs]
+        return self._run(plain, given) if all(value.__class__ in NUMBERS for value in given) else None
 
     # one formula, made for each kind of inputs
 
@@ -151,7 +154,9 @@ class Condition:
             kind = analysis.outputs[0].kind
             signature = Signature(self.inputs, assumed=False, callables=self.recipe.callables)
             sample = kind.sample or SAMPLE in (kind.axes or ())
-            self.made[kinds] = function(analysis, FRONT, signature), sample, kind.number
+            self.made[kinds] = function(analysis, FRONT, signature), sample
+            if kind.number and all(one == NUMBER for one in kinds):
+                self.plain = self.made[kinds][0]
         return self.made[kinds]
 
     def _run(self, made: FunctionType, given: Sequence[Any]) -> Any:

@@ -43,8 +43,8 @@ def batch_size(value: Value, where: str) -> int:
     Raises:
         FlowError: there is no tensor, one has no axes, or two differ in length.
     """
-    if isinstance(value, Tensor) and value.dim():
-        return value.shape[0]
+    if isinstance(value, Tensor) and (shape := value.shape):
+        return shape[0]
     sizes = [tensor.shape[0] if tensor.dim() else None for tensor in leaves(value)]
     if not sizes:
         raise FlowError(
