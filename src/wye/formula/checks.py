@@ -114,10 +114,10 @@ class InAxis(Check):
     """A pick by a number."""
 
     def verify(self, shapes: Sequence[Shape]) -> None:
-        dim, place = self.facts
-        size = shapes[0][dim]  # type: ignore[index]
-        if not 0 <= int(place) < size:  # type: ignore[call-overload]
-            fix = f"count from the front: {size + int(place)}" if -size <= int(place) < 0 else ""  # type: ignore[call-overload]
+        dim, place = (int(fact) for fact in self.facts)  # type: ignore[call-overload]
+        size = shapes[0][dim]
+        if not 0 <= place < size:
+            fix = f"count from the front: {size + place}" if -size <= place < 0 else ""
             what, got = f"there is no entry {place}.", f"an axis of size {size}"
             raise self.error(what, got, fix or _entries(size), RangeError)
 

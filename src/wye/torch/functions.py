@@ -90,7 +90,8 @@ def modulo(x: Any, y: Any) -> Any:
         return x % y
     if torch.compiler.is_compiling():
         if isinstance(y, Tensor):
-            torch._assert_async((y != 0).all(), "whole numbers modulo 0 in a captured graph: make floats of them")
+            what = "whole numbers modulo 0 in a captured graph: make floats of them"
+            torch.ops.aten._assert_async.msg((y != 0).all(), what)
         return x % y
     if bool((y != 0).all() if isinstance(y, Tensor) else y != 0):
         return x % y

@@ -22,10 +22,9 @@ HALF = frozenset({torch.float16, torch.bfloat16})
 
 def one_number(x: float, like: Tensor | None = None) -> Tensor:
     """A number as a tensor: whole ones stay whole, those with a fraction are floats like others."""
-    dtype = {bool: torch.bool, int: torch.int64}.get(type(x))
-    if like is None or dtype is not None:
-        return torch.as_tensor(x, dtype=dtype, device=None if like is None else like.device)
-    return torch.as_tensor(x, dtype=like.dtype, device=like.device)
+    if like is None:
+        return torch.as_tensor(x)
+    return torch.as_tensor(x, dtype=like.dtype if isinstance(x, float) else None, device=like.device)
 
 
 def real(x: Tensor) -> Tensor:
