@@ -42,7 +42,7 @@ def mutated(text: str, random: Random) -> str:
 
 KINDS = (
     "sum mean max min norm var any all logsumexp weighted_mean softmax log_softmax unit dot cosine distance take "
-    "concat stack last"
+    "concat stack last "
     "expand_as size abs exp log sqrt where clamp cast round sign stop mse cross_entropy die coin f".split(),
     "X P W V C E M S U Q T Z I J K A B G x y s w n z m out".split(),
     "b a k t d i j".split(),

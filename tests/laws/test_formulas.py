@@ -112,6 +112,26 @@ def test_a_formula_has_the_value_of_the_reference() -> None:
     assert sum(value is not REFUSED for value in values) > 1_700
 
 
+WHOLE = (
+    "norm(size(b) * I[b])",
+    "norm(sum(I[b] * J[b, t], b))",
+    "norm(sum(I[b] * J[b, t] * L[t], b))",
+    "mean(I[b] * J[b, t] * W[b], t)",
+    "mean(B[b] * W[a], b) + mean(I[b] * B[b])",
+    "max(B[b], 0.1) * W[b]",
+    "W[b] - (size(b) == 3) + (1 < 2)",
+    "cosine(Z, X) + dot(X, 2) + distance(2, X)",
+    "S[i, size(i) - 1 - i] * K[i]",
+    "X[b, size(k) - 1] + C[b, 1, size(d) - 1] + M[0, d][0] * size(t)",
+)
+
+
+@pytest.mark.parametrize("text", WHOLE)
+def test_whole_numbers_and_booleans_meet_floats(text: str) -> None:
+    values = named_values.values(11)
+    assert not differ(on_torch(text, values), on_arrays(text, values))
+
+
 def _slope(text: str, values: Values, direction: Values, weights: Any, step: float) -> float:
     """The directional derivative by central differences, Richardson's first step taken."""
 

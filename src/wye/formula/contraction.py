@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from .axes import unique
 from .graph import REST, SAMPLE, Axes, Graph, Kind, Value, with_kind
 from .meeting import align
-from .reader import as_float
+from .reader import as_float, is_whole
 from .tree import Span
 
 
@@ -92,8 +92,16 @@ def product_value(graph: Graph, factors: Sequence[Factor], span: Span) -> Value:
     """The product as a value of its own, not yet multiplied out: a sum around it may still take it apart."""
     _, kind, guards = align(graph, [factor.value for factor in factors], span)
     data = any(factor.value.kind.data for factor in factors)
+    dtype = "float" if any(factor.inverse for factor in factors) else _dtype([factor.value for factor in factors])
     facts = tuple(factor.inverse for factor in factors)
-    return graph.value("product", [f.value for f in factors], facts, with_kind(kind, data=data), span, guards)
+    return graph.value(
+        "product", [f.value for f in factors], facts, with_kind(kind, data=data, dtype=dtype), span, guards
+    )
+
+
+def _dtype(values: Sequence[Value]) -> str:
+    """What values come to when they are multiplied: whole numbers stay whole among themselves."""
+    return "int" if all(map(is_whole, values)) else "float"
 
 
 def multiply_out(graph: Graph, value: Value) -> Value:
@@ -105,7 +113,7 @@ def multiply_out(graph: Graph, value: Value) -> Value:
     guards = value.guards
     for factor in factors[1:]:
         sides, kind, _ = align(graph, [result, factor.value], value.span)
-        kind = with_kind(kind, data=value.kind.data)
+        kind = with_kind(kind, data=value.kind.data, dtype=value.kind.dtype)
         result = graph.value("operator", sides, ("/" if factor.inverse else "*",), kind, value.span, guards)
         guards = ()
     laid, _, _ = align(graph, [result], value.span, value.kind.axes)
@@ -188,7 +196,7 @@ def _pair(
         together = multiply_out(graph, product_value(graph, _divisor_last(left, right), span))
         return _reduced(graph, together, lost, name, span), ()
     sides = [_upright(graph, left, span), _upright(graph, right, span)]
-    kind = Kind(axes=plan.result, data=any(side.kind.data for side in sides))
+    kind = Kind(axes=plan.result, data=any(side.kind.data for side in sides), dtype=_dtype(sides))
     facts = (plan, name == "mean", tuple(scale.inverse for scale in scales), left.axes, right.axes)
     args = (*sides, *(scale.value for scale in scales))
     return graph.value("pair", args, facts, kind, span), scales
@@ -204,5 +212,5 @@ def _many(graph: Graph, factors: Sequence[Factor], lost: Axes, mean: bool, span:
     axes = [value.kind.axes or () for value in upright]
     kept = tuple(unique(name for own in axes for name in own if name not in lost))
     kept = (*(n for n in kept if n == SAMPLE), *(n for n in kept if n != SAMPLE))
-    kind = Kind(axes=kept, data=any(value.kind.data for value in upright))
+    kind = Kind(axes=kept, data=any(value.kind.data for value in upright), dtype=_dtype(upright))
     return graph.value("contract", upright, (tuple(axes), lost, kept, mean), kind, span)
