@@ -14,6 +14,7 @@ from ..errors import FormulaError, Misfit, RangeError
 from ..formula.contraction import PairPlan
 from ..formula.graph import REST, Axes
 from ..formula.shapes import Operand, Shape, met
+from .large import is_large
 
 FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
 SMALL = frozenset({torch.bool, torch.uint8, torch.int8, torch.int16, torch.uint16})
@@ -266,6 +267,9 @@ def _scaled(left: Tensor, right: Tensor, scale: Any) -> Tensor:
     if left.dim() == 2:
         return torch.addmm(nothing.expand(shape), left, right, beta=0, alpha=scale)
     left, right = left.flatten(0, -3), right.flatten(0, -3)
+    if is_large(left):  # into memory of its own: an expanded zero would be copied there first
+        into = left.new_empty((left.shape[0], *shape[-2:]))
+        return into.baddbmm_(left, right, beta=0, alpha=scale).reshape(shape)
     into = nothing.expand(left.shape[0], *shape[-2:])
     return torch.baddbmm(into, left, right, beta=0, alpha=scale).reshape(shape)
 

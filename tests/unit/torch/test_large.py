@@ -43,6 +43,10 @@ PLAIN: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "(a[i, j] - mean(a[i, j])) * var(a[i, j])": lambda a, b: (a - a.mean()) * a.var(correction=0),
     "-sum(a[i, d] * b[j, d], d) / 4": lambda a, b: -a @ b.T / 4,
     "mean(a[i, d] * b[j, d], d) * 3": lambda a, b: a @ b.T / a.shape[1] * 3,
+    "sum(a[i, d] * b[i, j] * a[i, k], i) / 3": lambda a, b: torch.einsum("id,ij,ik->djk", a, b, a) / 3,
+    "s[i, j, k] = a[i, j] + b[i, k]\nmean(s[i, j, k] * s[i, l, k], k) / 3": lambda a, b: (
+        (a[:, :, None] + b[:, None, :]) @ (a[:, :, None] + b[:, None, :]).mT / b.shape[1] / 3
+    ),
     "d = a - b\nd ** 2 + d": lambda a, b: (a - b) ** 2 + (a - b),
 }
 
