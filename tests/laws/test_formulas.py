@@ -122,7 +122,7 @@ WHOLE = (
     "W[b] - (size(b) == 3) + (1 < 2)",
     "cosine(Z, X) + dot(X, 2) + distance(2, X)",
     "S[i, size(i) - 1 - i] * K[i]",
-    "X[b, size(k) - 1] + C[b, 1, size(d) - 1] + M[0, d][0] * size(t)",
+    "sum(X[b, k], k) + X[b, size(k) - 1] * M[0, d][size(d) - 1]",
 )
 
 
