@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from .errors import InputError
+from .formula.algebra import line_names
 from .formula.formula import Formula
 
 
@@ -47,7 +48,7 @@ def evaluate(formula: str | Formula, /, *, strict: bool = True, **values: Any) -
         return on_torch(checked, values, strict)
     from .formula.reference import evaluate as on_arrays
 
-    read = {*checked.names, *checked.calls, *checked.axes}
+    read = {*checked.names, *checked.calls, *checked.axes, *line_names(checked.program)}
     given = {name: value for name, value in values.items() if name in read}
     return on_arrays(checked.program, given, checked.text, strict=strict)
 

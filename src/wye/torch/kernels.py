@@ -281,12 +281,18 @@ def _divided(scale: Any, value: Any) -> Any:
 
 def matmul(left: Tensor, right: Tensor, left_sample: bool, right_sample: bool) -> Tensor:
     """`left @ right`, each sample for itself where the samples come first."""
-    if left_sample and left.dim() == 2:
-        found = matmul(left.unsqueeze(1), right, True, right_sample)
-        return found.squeeze(1)
-    if right_sample and right.dim() == 2:
-        return torch.matmul(left, right.unsqueeze(-1)).squeeze(-1)
-    return torch.matmul(left, right)
+    row, column = left_sample and left.dim() == 2, right_sample and right.dim() == 2
+    left = left.unsqueeze(1) if row else left
+    right = right.unsqueeze(-1) if column else right
+    rank = max(left.dim() - left_sample, right.dim() - right_sample)
+    found = torch.matmul(_led(left, rank) if left_sample else left, _led(right, rank) if right_sample else right)
+    found = found.squeeze(-1) if column else found
+    return found.squeeze(-1 if column or right.dim() == 1 else -2) if row else found
+
+
+def _led(x: Tensor, rank: int) -> Tensor:
+    """x with axes of size 1 behind that of the samples, so that `rank` axes follow it."""
+    return x.reshape(x.shape[0], *[1] * (rank - x.dim() + 1), *x.shape[1:])
 
 
 def fit(context: Tensor, *data: Tensor) -> Tensor:

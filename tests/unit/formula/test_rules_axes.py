@@ -13,6 +13,7 @@ from torch.testing import assert_close
 
 import wye
 from wye.errors import WyeError
+from wye.torch.kernels import matmul
 
 Values = dict[str, Any]
 
@@ -68,6 +69,18 @@ SAME: list[tuple[str, Values, Tensor]] = [
 @pytest.mark.parametrize(("text", "values", "expected"), SAME)
 def test_values(text: str, values: Values, expected: Tensor) -> None:
     assert_close(wye.evaluate(text, **values), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("left", [(2,), (4, 2), (3, 4, 2), (5, 3, 4, 2)])
+@pytest.mark.parametrize("right", [(2,), (2, 5), (3, 2, 5), (5, 3, 2, 5)])
+@pytest.mark.parametrize("samples", [(True, False), (False, True), (True, True)])
+def test_matrices_multiply_sample_by_sample(
+    left: tuple[int, ...], right: tuple[int, ...], samples: tuple[bool, bool]
+) -> None:
+    """Three samples, as many as some matrices have of leading axes."""
+    sides = [drawn(3, *own) if sample else drawn(*own) for own, sample in zip((left, right), samples, strict=True)]
+    one = [[side[b] if sample else side for side, sample in zip(sides, samples, strict=True)] for b in range(3)]
+    assert_close(matmul(*sides, *samples), torch.stack([a @ b for a, b in one]))
 
 
 def test_gradients_through_a_pick_that_repeats() -> None:
