@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -66,24 +67,40 @@ def rows() -> list[Row]:
             parts = [part() for _ in range(count)]
             formula = " + ".join(f"{letter}(x)" for letter in string.ascii_lowercase[:count])
             join = wye.Join(formula, **dict(zip(string.ascii_lowercase, parts, strict=False)))
-            found += measured(f"{count} of {words}", join, by_hand(*parts), torch.randn(*shape, requires_grad=learned))
+            x = torch.randn(*shape, requires_grad=learned)
+            found += measured(f"{count} of {words}", {"wye": join, "hand": by_hand(*parts), "bare": bare(parts)}, x)
     return found
 
 
-def measured(name: str, join: nn.Module, by_hand: nn.Module, x: Tensor) -> list[Row]:
-    """Forward alone, and forward with backward."""
-    torch.testing.assert_close(join(x), by_hand(x))
+def bare(parts: Sequence[nn.Module]) -> Callable[[Tensor], Tensor]:
+    """The sum with no module around it and no check in it: what any join must cost at the least."""
+    first, *others = parts
 
-    def forward(module: nn.Module) -> Run:
-        return lambda: module(x)
+    def run(x: Tensor) -> Tensor:
+        value = first(x)
+        for other in others:
+            value = value + other(x)
+        return value
 
-    def both(module: nn.Module) -> Run:
-        grad = torch.ones_like(x)
-        return lambda: module(x).backward(grad)
+    return run
+
+
+def measured(name: str, joins: Mapping[str, Callable[[Tensor], Tensor]], x: Tensor) -> list[Row]:
+    """Forward alone, and forward with backward; for information the calls of the parts alone."""
+    torch.testing.assert_close(joins["wye"](x), joins["hand"](x))
+    grad = torch.ones_like(joins["hand"](x))
+
+    def forward(join: Callable[[Tensor], Tensor]) -> Run:
+        return lambda: join(x)
+
+    def both(join: Callable[[Tensor], Tensor]) -> Run:
+        return lambda: join(x).backward(grad)
 
     found = []
     for words, run in (("forward", forward), ("forward+backward", both)):
-        samples = interleaved({"wye": run(join), "hand": run(by_hand)}, seconds=2.0, rounds=1000, least=5e-4)
+        runs = {key: run(join) for key, join in joins.items()}
+        samples = interleaved(runs, seconds=2.5, rounds=1000, least=5e-4)
         note = f"{milliseconds(samples.median('wye'))} against {milliseconds(samples.median('hand'))}"
+        note += f"; the parts alone {samples.ratio('bare', 'hand'):.3f}"
         found.append(Row(f"{name}, {words}", samples.ratio("wye", "hand"), LIMIT, note))
     return found

@@ -80,7 +80,8 @@ MASKED = Case(
 
 DICE = Case(
     "dice 8x4x256x256",
-    "1 - mean((2 * sum(p[b, c, h, w] * g[b, c, h, w], h, w) + 1) / (sum(p[b, c, h, w], h, w) + sum(g[b, c, h, w], h, w) + 1))",
+    "1 - mean((2 * sum(p[b, c, h, w] * g[b, c, h, w], h, w) + 1)"
+    " / (sum(p[b, c, h, w], h, w) + sum(g[b, c, h, w], h, w) + 1))",
     lambda: {"p": torch.rand(8, 4, 256, 256).requires_grad_(), "g": (torch.rand(8, 4, 256, 256) > 0.5).float()},
     {
         "multiply and sum": lambda p, g: (

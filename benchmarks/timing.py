@@ -107,4 +107,5 @@ def peak_memory(run: Run, clear: Run) -> int:
 
 
 def versions() -> str:
-    return f"torch {torch.__version__}, Python {platform.python_version()}, {torch.get_num_threads()} thread, {platform.machine()}"
+    machine = f"{torch.get_num_threads()} thread, {platform.machine()}"
+    return f"torch {torch.__version__}, Python {platform.python_version()}, {machine}"
