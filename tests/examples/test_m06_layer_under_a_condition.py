@@ -129,4 +129,4 @@ def test_it_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "step 5: the middle layer's weights moved" in told
     assert "middle.then.0.weight" in told
     assert "no gradient on 25 of 100 steps: When control > 0.5 sent no sample" in told
-    assert "FlowError: the condition has one element for each sample." in told
+    assert "FlowError: the condition has not one element for each sample." in told

@@ -151,7 +151,7 @@ def check_widths(blocks: Sequence[nn.Module]) -> None:
     if len(known) > 1:
         shown = ", ".join(f"{a or '?'} -> {b or '?'}" for a, b in widths)
         raise PartError(
-            "the blocks of a Repeat differ in width, in or out.", "Repeat([...])", shown, "give them equal widths"
+            "blocks of a Repeat have one width, in and out.", "Repeat([...])", shown, "give them equal widths"
         )
 
 
