@@ -6,50 +6,16 @@ captures a graph it keeps none, so that the shapes become conditions of that gra
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
-from ..errors import FormulaError, Place, RangeError, ShapeError
+from ..errors import FormulaError, RangeError
 from .axes import shown
+from .check import Capturing, Check, Tensor
 from .cures import bare, cure, stretched, with_names
 from .graph import REST, SAMPLE, Axes, Guard
-from .shapes import Operand, Shape, broadcast, met, product, room
-
-Tensor = Any
-Capturing = Callable[[], bool]
-
-
-class Check:
-    """One check, where it stands in the text, and the shapes that passed it."""
-
-    def __init__(self, guard: Guard, text: str, capturing: Capturing) -> None:
-        self.facts, self.span, self.text, self.capturing = guard.facts, guard.span, text, capturing
-        self.spans = [arg.span for arg in guard.args]
-        self.seen: set[object] = set()
-
-    def __call__(self, *values: Tensor) -> None:
-        if self.capturing():
-            self.verify([tuple(value.shape) for value in values])
-            return
-        shapes = tuple([value.shape for value in values])
-        if shapes not in self.seen:
-            self.verify([tuple(shape) for shape in shapes])
-            self.seen.add(shapes)
-
-    def verify(self, shapes: Sequence[Shape]) -> None:
-        """Raises where the shapes do not fit."""
-        raise NotImplementedError
-
-    def words(self, place: int) -> str:
-        start, end = self.spans[place]
-        return self.text[start:end]
-
-    def error(self, what: str, got: str, fix: str, kind: type[FormulaError] = ShapeError) -> FormulaError:
-        return kind(what, Place(self.text, *self.span), got, fix)
-
-    def described(self, shapes: Sequence[Shape]) -> str:
-        return ", ".join(f"{self.words(place)} {shape}" for place, shape in enumerate(shapes))
+from .room import Concat, ExpandAs, Free, Product, Room, Stack, Take
+from .shapes import Operand, Shape, broadcast, met
 
 
 class Meet(Check):
@@ -182,130 +148,6 @@ class Rests(Check):
         if any(rest != full[0] for rest in full):
             shown_rests = " and ".join(str(rest) for rest in rests)
             raise self.error("the axes under `...` are of two shapes.", shown_rests, "name the axes that differ")
-
-
-class Room(Check):
-    """A value larger than all it is made of: at most 4,096 times the largest input."""
-
-    @property
-    def axes(self) -> tuple[Axes, ...]:
-        return self.facts  # type: ignore[return-value]
-
-    def verify(self, shapes: Sequence[Shape]) -> None:
-        own, leaves = shapes[: len(self.axes)], shapes[len(self.axes) :]
-        sizes: dict[str, int] = {}
-        for shape, axes in zip(own, self.axes, strict=True):
-            before = axes.index(REST) if REST in axes else len(axes)
-            rest = len(shape) - len(axes) + 1
-            for place, name in enumerate(axes):
-                if name.startswith("#"):  # picked from, and gone
-                    continue
-                if name == REST:
-                    sizes[name] = max(sizes.get(name, 1), math.prod(shape[before : before + rest]))
-                elif place < before:
-                    sizes[name] = shape[place] if place < len(shape) else 1
-                else:
-                    sizes[name] = shape[place - len(axes)]
-        self.check(math.prod(sizes.values()), leaves or own)
-
-    def check(self, elements: int, leaves: Sequence[Shape]) -> None:
-        most = room(leaves)
-        if elements > most:
-            raise self.error(
-                "the value would be far larger than all that comes in.",
-                f"{elements:,} elements, at most {most:,}",
-                "sum over an axis first, or name fewer axes",
-            )
-
-
-class Free(Room):
-    """Two undeclared values that broadcast as the framework does."""
-
-    def verify(self, shapes: Sequence[Shape]) -> None:
-        own, leaves = shapes[:2], shapes[2:]
-        both = broadcast(*own)
-        if both is None:
-            left, right = self.words(0), self.words(1)
-            what = f"`{left}` and `{right}` do not fit together."
-            raise self.error(what, self.described(own), cure(left, right, own))
-        self.check(math.prod(both), leaves or own)
-
-
-class Concat(Room):
-    """`concat` and `stack`: equal shapes but for the axis, and room for the whole."""
-
-    def verify(self, shapes: Sequence[Shape]) -> None:
-        count = len(self.spans)
-        own, leaves = shapes[:count], shapes[count:]
-        axis, rank = int(self.facts[0]), len(own[0])  # type: ignore[call-overload]
-        extra = 1 if isinstance(self, Stack) else 0
-        if not -(rank + extra) <= axis < rank + extra:
-            raise self.error(
-                f"there is no axis {axis}.", self.described(own), f"axes run from {-rank - extra} to {rank + extra - 1}"
-            )
-        kept = [
-            shape if extra else shape[: axis % rank] + shape[axis % rank + 1 :] for shape in own if len(shape) == rank
-        ]
-        if len(kept) != len(own) or len(set(kept)) > 1:
-            what = "stacked values have equal shapes." if extra else "joined values have equal shapes but for the axis."
-            raise self.error(what, self.described(own), "bring them to one shape, or choose another axis")
-        self.check(sum(math.prod(shape) for shape in own), leaves or own)
-
-
-class Stack(Concat):
-    """`stack`: see `Concat`."""
-
-
-class Take(Room):
-    """`take` and `last`: the axis is there, the index has one axis, and there is room for all that is taken."""
-
-    def verify(self, shapes: Sequence[Shape]) -> None:
-        shapes, leaves = shapes[: len(self.spans)], shapes[len(self.spans) :]
-        axis, rank = int(self.facts[0]), len(shapes[0])  # type: ignore[call-overload]
-        if not -rank <= axis < rank:
-            raise self.error(
-                f"there is no axis {axis}.", self.described(shapes), f"axes run from {-rank} to {rank - 1}"
-            )
-        if len(shapes) > 1 and len(shapes[1]) != 1:
-            raise self.error(
-                "`take` needs an index with one axis.", self.described(shapes), "name the axes: table[id[b, t], d]"
-            )
-        if len(shapes) == 1 and shapes[0][axis] == 0:
-            raise self.error("an empty axis has no last entry.", self.described(shapes), "give it one entry at least")
-        if len(shapes) > 1:
-            elements = math.prod(size for place, size in enumerate(shapes[0]) if place != axis % rank)
-            self.check(elements * shapes[1][0], leaves or shapes)
-
-
-class ExpandAs(Room):
-    """`expand_as`: the first shape broadcasts to the second."""
-
-    def verify(self, shapes: Sequence[Shape]) -> None:
-        small, large = shapes[0], shapes[1]
-        padded = (1,) * (len(large) - len(small)) + small
-        if len(small) > len(large) or any(a not in (1, b) for a, b in zip(padded, large, strict=True)):
-            raise self.error(
-                "the first value does not repeat to the shape of the second.",
-                self.described(shapes[:2]),
-                "name the axes",
-            )
-
-
-class Product(Room):
-    """`a @ b`."""
-
-    def verify(self, shapes: Sequence[Shape]) -> None:
-        strict, *samples = self.facts
-        own = [shape[1:] if sample else shape for shape, sample in zip(shapes, samples, strict=False)]
-        both = product(own[0], own[1], bool(strict))
-        if both is None:
-            raise self.error(
-                "the matrices do not multiply.",
-                self.described(own),
-                "name what is summed: sum(a[i, d] * b[d, j], d)",
-            )
-        lead = shapes[0][:1] if samples[0] else shapes[1][:1] if samples[1] else ()
-        self.check(math.prod(lead + both), shapes[2:] or shapes)
 
 
 class Exact(Check):

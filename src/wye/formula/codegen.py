@@ -14,7 +14,8 @@ from types import FunctionType
 from typing import Any
 
 from .analysis import Analysis
-from .checks import CHECKS, WITH_LEAVES, Check, Sizes
+from .check import Check
+from .checks import CHECKS, WITH_LEAVES, Sizes
 from .emission import ALIASES, EXPRESSIONS, FloatTensor, Front, Writer, is_inline
 from .graph import REST, Graph, Guard, Value, in_order
 from .lowering import lowered
@@ -77,7 +78,7 @@ def function(
 
 
 def first_floats(values: Sequence[Value]) -> list[str]:
-    """The first input or part of floats as the function finds it, or nothing: in its dtype whole numbers become floats."""
+    """The first input or part of floats as the function finds it, if any: whole numbers take its dtype."""
     for value in values:
         source = value
         while source.op in ALIASES:

@@ -13,7 +13,7 @@ from ..formula.graph import Axes, Graph, Value
 from ..formula.pairs import Contraction
 from . import functions as f
 from . import kernels as k
-from . import large
+from . import large, losses
 
 
 def capturing() -> bool:
@@ -161,10 +161,10 @@ KERNELS: dict[str, Any] = {
     "pairwise_dot": f.dot,
     "pairwise_cosine": f.cosine,
     "pairwise_distance": f.distance,
-    "loss_mse": f.mse,
-    "loss_cross_entropy": f.cross_entropy,
-    "loss_rows_mse": f.mse_rows,
-    "loss_rows_cross_entropy": f.cross_entropy_rows,
+    "loss_mse": losses.mse,
+    "loss_cross_entropy": losses.cross_entropy,
+    "loss_rows_mse": losses.mse_rows,
+    "loss_rows_cross_entropy": losses.cross_entropy_rows,
     "structure_take": f.take,
     "structure_concat": f.concat,
     "structure_stack": f.stack,

@@ -1,0 +1,67 @@
+"""The losses of the catalogue on torch tensors; what they equal is in `wye.formula.losses`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import Misfit
+from . import functions as f
+from .kernels import rows
+
+
+def mse(pred: Tensor, target: Tensor, reduction: str) -> Tensor:
+    """Mean squared error; the mean over nothing is 0."""
+    if pred.dtype is not target.dtype:
+        dtype = torch.promote_types(pred.dtype, target.dtype)
+        pred, target = pred.to(dtype), target.to(dtype)
+    if pred.shape != target.shape:
+        pred, target = torch.broadcast_tensors(pred, target)
+    return F.mse_loss(pred, target, reduction="sum" if reduction == "mean" and pred.numel() == 0 else reduction)
+
+
+def cross_entropy(logits: Tensor, target: Tensor, reduction: str, ignore_index: int, label_smoothing: float) -> Tensor:
+    """Cross entropy over the last axis; class ids, or probabilities of the shape of the logits."""
+    classes = logits.shape[-1]
+    flat = logits.reshape(-1, classes) if logits.dim() != 2 else logits
+    if target.is_floating_point() and target.shape == logits.shape:
+        found = F.cross_entropy(
+            flat, target.reshape(-1, classes).to(flat.dtype), reduction="none", label_smoothing=label_smoothing
+        )
+        return _over(found.reshape(logits.shape[:-1]), reduction)
+    if target.is_floating_point() or target.shape != logits.shape[:-1]:
+        raise Misfit(
+            "class ids are whole numbers, one for each row of the logits.",
+            f"{target.dtype} of shape {tuple(target.shape)} for logits {tuple(logits.shape)}",
+            "cast(target, dtype='int64')",
+        )
+    ids = target.reshape(-1).long()
+    how = "none" if reduction == "none" else "sum"
+    found = F.cross_entropy(flat, ids, ignore_index=ignore_index, reduction=how, label_smoothing=label_smoothing)
+    if reduction == "none":
+        return found.reshape(target.shape)
+    return found / (ids != ignore_index).sum().clamp(min=1) if reduction == "mean" else found
+
+
+def _over(found: Tensor, reduction: str) -> Tensor:
+    return {"none": lambda x: x, "sum": torch.sum, "mean": f.mean}[reduction](found)
+
+
+def mse_rows(pred: Tensor, target: Tensor, reduction: str) -> Tensor:
+    found = mse(pred, target, "none")
+    return found if reduction == "none" else _row_functions[reduction](rows(found), (1,))
+
+
+def cross_entropy_rows(
+    logits: Tensor, target: Tensor, reduction: str, ignore_index: int, label_smoothing: float
+) -> Tensor:
+    found = cross_entropy(logits, target, "none", ignore_index, label_smoothing)
+    if reduction != "mean" or target.is_floating_point():
+        return found if reduction == "none" else _row_functions[reduction](rows(found), (1,))
+    return f.mean_where(rows(found), rows(target != ignore_index), (1,), False)
+
+
+_row_functions: dict[str, Callable[..., Tensor]] = {"sum": torch.sum, "mean": f.mean}
