@@ -131,6 +131,19 @@ def test_the_dtype_is_that_of_the_flowing_value(dtype: torch.dtype, control: lis
             assert net(x, control=given).dtype == dtype
 
 
+@pytest.mark.parametrize("control", [[1, 1, 1], [0, 0, 0], [1, 0, 1]])
+def test_under_autocast_the_dtype_is_still_that_of_the_flowing_value(control: list[int]) -> None:
+    x = torch.randn(3, 2, requires_grad=True)
+    given = torch.tensor(control)
+    layer = nn.Linear(2, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+        for net in (wye.When("control", layer), wye.When("control", layer, "x * 3"), wye.Repeat(layer, "control")):
+            value = net(x, control=given)
+            assert value.dtype == torch.float32
+            value.sum().backward()
+
+
 def test_whole_numbers_flow_and_what_they_cannot_hold_is_an_error() -> None:
     ids = torch.arange(6).reshape(3, 2)
     net = wye.When("any(x == 0)", lambda x: x + 10)
