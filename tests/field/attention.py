@@ -17,7 +17,9 @@ from tests.field.entry import classes, learned, mask, shown
     out[b, i, e] = sum(weight * value[b, j, e], j)
     out
     """,
-    query=learned(2, 4, 3), key=learned(2, 4, 3), value=learned(2, 4, 5),
+    query=learned(2, 4, 3),
+    key=learned(2, 4, 3),
+    value=learned(2, 4, 5),
 )
 def causal_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(query, key, value, is_causal=True)
@@ -32,7 +34,10 @@ def causal_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     out[b, i, o] = sum(mixed * project[o, h, d], h, d)
     out
     """,
-    query=learned(2, 5, 3, 4), key=learned(2, 6, 3, 4), value=learned(2, 6, 3, 4), keep=mask(2, 6),
+    query=learned(2, 5, 3, 4),
+    key=learned(2, 6, 3, 4),
+    value=learned(2, 6, 3, 4),
+    keep=mask(2, 6),
     project=learned(7, 3, 4),
 )
 def multi_head_attention(query: Tensor, key: Tensor, value: Tensor, keep: Tensor, project: Tensor) -> Tensor:
@@ -48,7 +53,10 @@ def multi_head_attention(query: Tensor, key: Tensor, value: Tensor, keep: Tensor
     out[b, h, i, e] = sum(softmax(score, j, where=j <= i) * value[b, h, j, e], j)
     out
     """,
-    query=learned(2, 3, 5, 4), key=learned(2, 3, 5, 4), slope=learned(3), value=learned(2, 3, 5, 6),
+    query=learned(2, 3, 5, 4),
+    key=learned(2, 3, 5, 4),
+    slope=learned(3),
+    value=learned(2, 3, 5, 6),
 )
 def alibi(query: Tensor, key: Tensor, slope: Tensor, value: Tensor) -> Tensor:
     n = query.shape[2]
@@ -64,7 +72,10 @@ def alibi(query: Tensor, key: Tensor, slope: Tensor, value: Tensor) -> Tensor:
     out[b, i, e] = sum(softmax(score, j, where=0 <= i - j < width) * value[b, j, e], j)
     out
     """,
-    query=learned(2, 6, 3), key=learned(2, 6, 3), value=learned(2, 6, 4), width=3.0,
+    query=learned(2, 6, 3),
+    key=learned(2, 6, 3),
+    value=learned(2, 6, 4),
+    width=3.0,
 )
 def sliding_window(query: Tensor, key: Tensor, value: Tensor, width: float) -> Tensor:
     rows = []
@@ -82,7 +93,10 @@ def sliding_window(query: Tensor, key: Tensor, value: Tensor, width: float) -> T
     out[b, h, i, d] = sum(softmax(score, j) * value[b, h, j, d], j)
     out
     """,
-    query=learned(2, 3, 5, 4), key=learned(2, 3, 5, 4), bias=learned(9, 3), value=learned(2, 3, 5, 4),
+    query=learned(2, 3, 5, 4),
+    key=learned(2, 3, 5, 4),
+    bias=learned(9, 3),
+    value=learned(2, 3, 5, 4),
     place=lambda generator: torch.arange(5)[:, None] - torch.arange(5) + 4,
 )
 def swin_bias(query: Tensor, key: Tensor, bias: Tensor, value: Tensor, place: Tensor) -> Tensor:
@@ -97,7 +111,9 @@ def swin_bias(query: Tensor, key: Tensor, bias: Tensor, value: Tensor, place: Te
     out[b, h, i, e] = sum(softmax(score, j) * value[b, j, e], j)
     out
     """,
-    query=learned(2, 3, 4, 5), key=learned(2, 6, 5), value=learned(2, 6, 7),
+    query=learned(2, 3, 4, 5),
+    key=learned(2, 6, 5),
+    value=learned(2, 6, 7),
 )
 def multi_query(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     heads = query.shape[1]
@@ -113,7 +129,9 @@ def multi_query(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     out[b, i, e] = sum(q * state, d) / sum(q * sum(k, j), d)
     out
     """,
-    query=learned(2, 4, 3), key=learned(2, 5, 3), value=learned(2, 5, 6),
+    query=learned(2, 4, 3),
+    key=learned(2, 5, 3),
+    value=learned(2, 5, 6),
 )
 def linear_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     q, k = F.elu(query) + 1, F.elu(key) + 1
@@ -129,7 +147,11 @@ def linear_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     out[b, i, e] = sum(weight * value[b, j, e], j)
     out
     """,
-    query=learned(2, 3, 4), key=learned(2, 5, 4), v=learned(4), keep=mask(2, 5), value=learned(2, 5, 6),
+    query=learned(2, 3, 4),
+    key=learned(2, 5, 4),
+    v=learned(4),
+    keep=mask(2, 5),
+    value=learned(2, 5, 6),
 )
 def additive_attention(query: Tensor, key: Tensor, v: Tensor, keep: Tensor, value: Tensor) -> Tensor:
     energy = torch.tanh(query.unsqueeze(2) + key.unsqueeze(1)) @ v
@@ -145,7 +167,11 @@ def additive_attention(query: Tensor, key: Tensor, v: Tensor, keep: Tensor, valu
     pooled[b, d] = sum(weight * x[b, n, d], n)
     pooled
     """,
-    x=learned(2, 5, 4), v=learned(3, 4), u=learned(3, 4), w=learned(3), keep=mask(2, 5),
+    x=learned(2, 5, 4),
+    v=learned(3, 4),
+    u=learned(3, 4),
+    w=learned(3),
+    keep=mask(2, 5),
 )
 def gated_pooling(x: Tensor, v: Tensor, u: Tensor, w: Tensor, keep: Tensor) -> Tensor:
     rows = []
@@ -163,7 +189,9 @@ def gated_pooling(x: Tensor, v: Tensor, u: Tensor, w: Tensor, keep: Tensor) -> T
     found[b, d] = sum(share * pattern[n, d], n)
     found
     """,
-    state=learned(4, 3), pattern=learned(6, 3), beta=1.7,
+    state=learned(4, 3),
+    pattern=learned(6, 3),
+    beta=1.7,
 )
 def hopfield(state: Tensor, pattern: Tensor, beta: float) -> Tensor:
     return torch.softmax(beta * state @ pattern.T, dim=-1) @ pattern
@@ -177,7 +205,9 @@ def hopfield(state: Tensor, pattern: Tensor, beta: float) -> Tensor:
     update[b, s, d] = sum(part * x[b, n, d], n)
     update
     """,
-    slot=learned(2, 3, 4), x=learned(2, 6, 4), eps=1e-6,
+    slot=learned(2, 3, 4),
+    x=learned(2, 6, 4),
+    eps=1e-6,
 )
 def slot_attention(slot: Tensor, x: Tensor, eps: float) -> Tensor:
     share = torch.softmax(torch.einsum("bnd,bsd->bns", x, slot) / math.sqrt(x.shape[-1]), dim=-1) + eps
@@ -194,7 +224,10 @@ def slot_attention(slot: Tensor, x: Tensor, eps: float) -> Tensor:
     counts[i, j] = sum(seen[s, i] * seen[s, j], s)
     outer / (counts + eps)
     """,
-    msa=learned(4, 5, 3), left=learned(3, 2), right=learned(3, 6), eps=1e-3,
+    msa=learned(4, 5, 3),
+    left=learned(3, 2),
+    right=learned(3, 6),
+    eps=1e-3,
     seen=lambda generator: mask(4, 5)(generator).double(),
 )
 def outer_product_mean(msa: Tensor, left: Tensor, right: Tensor, seen: Tensor, eps: float) -> Tensor:
@@ -213,7 +246,9 @@ def outer_product_mean(msa: Tensor, left: Tensor, right: Tensor, seen: Tensor, e
     out[b, o, e] = length / (1 + length) * s / sqrt(length)
     out
     """,
-    x=learned(2, 4, 3), weight=learned(4, 5, 3, 6), prior=learned(4, 5),
+    x=learned(2, 4, 3),
+    weight=learned(4, 5, 3, 6),
+    prior=learned(4, 5),
 )
 def capsules(x: Tensor, weight: Tensor, prior: Tensor) -> Tensor:
     votes = torch.einsum("bid,iode->bioe", x, weight)
@@ -229,8 +264,11 @@ def capsules(x: Tensor, weight: Tensor, prior: Tensor) -> Tensor:
     logp = log_softmax(where(keep[b, j], u, -1e9), j)
     -mean(logp[b, i, goal[b, i]])
     """,
-    v=learned(4), decoder=learned(2, 3, 4), encoder=learned(2, 5, 4),
-    keep=lambda generator: mask(2, 5)(generator) | (torch.arange(5) < 2), goal=classes(2, 2, 3),
+    v=learned(4),
+    decoder=learned(2, 3, 4),
+    encoder=learned(2, 5, 4),
+    keep=lambda generator: mask(2, 5)(generator) | (torch.arange(5) < 2),
+    goal=classes(2, 2, 3),
 )
 def pointer_loss(v: Tensor, decoder: Tensor, encoder: Tensor, keep: Tensor, goal: Tensor) -> Tensor:
     u = torch.tanh(decoder[:, :, None] + encoder[:, None]).matmul(v)
@@ -244,7 +282,8 @@ def pointer_loss(v: Tensor, decoder: Tensor, encoder: Tensor, keep: Tensor, goal
     gap[n, t] = cast(n, "float64") / size(n) - cast(t, "float64") / size(t)
     mean(align[b, n, t] * (1 - exp(-gap ** 2 / (2 * g ** 2))))
     """,
-    align=learned(2, 5, 6), g=0.2,
+    align=learned(2, 5, 6),
+    g=0.2,
 )
 def guided_attention(align: Tensor, g: float) -> Tensor:
     n, t = align.shape[1:]

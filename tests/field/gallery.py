@@ -18,8 +18,19 @@ from tests.field import (
 from tests.field.entry import GALLERY, Entry
 
 THEMES = (
-    regression, segmentation, classification, soft_targets, contrastive, self_supervised, metric, generative,
-    reinforcement, ranking, attention, joins, graph,
+    regression,
+    segmentation,
+    classification,
+    soft_targets,
+    contrastive,
+    self_supervised,
+    metric,
+    generative,
+    reinforcement,
+    ranking,
+    attention,
+    joins,
+    graph,
 )
 
 __all__ = ["GALLERY", "THEMES", "Entry"]

@@ -18,7 +18,11 @@ from tests.field.entry import classes, learned, normal, shown, uniform
     kl = -0.5 * mean(sum(1 + logvar[b, l] - mu[b, l] ** 2 - exp(logvar[b, l]), l), b)
     recon + beta * kl
     """,
-    logits=learned(2, 3, 4, 5), x=uniform(0, 1, 2, 3, 4, 5), logvar=learned(2, 6), mu=learned(2, 6), beta=4.0,
+    logits=learned(2, 3, 4, 5),
+    x=uniform(0, 1, 2, 3, 4, 5),
+    logvar=learned(2, 6),
+    mu=learned(2, 6),
+    beta=4.0,
 )
 def beta_vae(logits: Tensor, x: Tensor, logvar: Tensor, mu: Tensor, beta: float) -> Tensor:
     recon = F.binary_cross_entropy_with_logits(logits, x, reduction="sum") / len(x)
@@ -32,7 +36,9 @@ def beta_vae(logits: Tensor, x: Tensor, logvar: Tensor, mu: Tensor, beta: float)
     kl = 0.5 * (mu[b, l] ** 2 + exp(logvar[b, l]) - 1 - logvar[b, l])
     sum(max(mean(kl, b), floor), l)
     """,
-    mu=learned(5, 4), logvar=learned(5, 4), floor=0.5,
+    mu=learned(5, 4),
+    logvar=learned(5, 4),
+    floor=0.5,
 )
 def free_bits(mu: Tensor, logvar: Tensor, floor: float) -> Tensor:
     kl = kl_divergence(Normal(mu, (0.5 * logvar).exp()), Normal(0.0, 1.0))
@@ -45,7 +51,10 @@ def free_bits(mu: Tensor, logvar: Tensor, floor: float) -> Tensor:
     code = book[id[b, p], d]
     mean((stop(z[b, p, d]) - code) ** 2) + beta * mean((z[b, p, d] - stop(code)) ** 2)
     """,
-    book=learned(5, 4), id=classes(5, 2, 3), z=learned(2, 3, 4), beta=0.25,
+    book=learned(5, 4),
+    id=classes(5, 2, 3),
+    z=learned(2, 3, 4),
+    beta=0.25,
 )
 def vq_vae(book: Tensor, id: Tensor, z: Tensor, beta: float) -> Tensor:
     code = F.embedding(id, book)
@@ -55,7 +64,10 @@ def vq_vae(book: Tensor, id: Tensor, z: Tensor, beta: float) -> Tensor:
 @shown(
     "Wasserstein critic with gradient penalty: Gulrajani et al. 2017",
     "mean(fake[i]) - mean(real[j]) + lam * mean((norm(slope[j, d], d) - 1) ** 2)",
-    fake=learned(5), real=learned(6), slope=learned(6, 3), lam=10.0,
+    fake=learned(5),
+    real=learned(6),
+    slope=learned(6, 3),
+    lam=10.0,
 )
 def wgan_critic(fake: Tensor, real: Tensor, slope: Tensor, lam: float) -> Tensor:
     return fake.mean() - real.mean() + lam * ((slope.norm(2, dim=1) - 1) ** 2).mean()
@@ -64,7 +76,8 @@ def wgan_critic(fake: Tensor, real: Tensor, slope: Tensor, lam: float) -> Tensor
 @shown(
     "least-squares discriminator: Mao et al. 2017",
     "mean((real - 1) ** 2) / 2 + mean(fake ** 2) / 2",
-    real=learned(5, 1), fake=learned(6, 1),
+    real=learned(5, 1),
+    fake=learned(6, 1),
 )
 def lsgan(real: Tensor, fake: Tensor) -> Tensor:
     return 0.5 * (F.mse_loss(real, torch.ones_like(real)) + F.mse_loss(fake, torch.zeros_like(fake)))
@@ -73,7 +86,8 @@ def lsgan(real: Tensor, fake: Tensor) -> Tensor:
 @shown(
     "hinge discriminator: Lim and Ye 2017; Miyato et al. 2018",
     "mean(relu(1 - real)) + mean(relu(1 + fake))",
-    real=learned(5), fake=learned(6),
+    real=learned(5),
+    fake=learned(6),
 )
 def hinge_gan(real: Tensor, fake: Tensor) -> Tensor:
     return F.relu(1.0 - real).mean() + F.relu(1.0 + fake).mean()
@@ -86,7 +100,8 @@ def hinge_gan(real: Tensor, fake: Tensor) -> Tensor:
     below = fake[j] - mean(real[i])
     mean(softplus(-above)) + mean(softplus(below))
     """,
-    real=learned(5), fake=learned(6),
+    real=learned(5),
+    fake=learned(6),
 )
 def relativistic_gan(real: Tensor, fake: Tensor) -> Tensor:
     first = F.binary_cross_entropy_with_logits(real - fake.mean(), torch.ones_like(real))
@@ -100,7 +115,11 @@ def relativistic_gan(real: Tensor, fake: Tensor) -> Tensor:
     snr = share[t[b]] / (1 - share[t[b]])
     mean(min(snr, cap) / snr * error, b)
     """,
-    noise=normal(2, 3, 4, 5), pred=learned(2, 3, 4, 5), share=uniform(0.05, 0.98, 9), t=classes(9, 2), cap=5.0,
+    noise=normal(2, 3, 4, 5),
+    pred=learned(2, 3, 4, 5),
+    share=uniform(0.05, 0.98, 9),
+    t=classes(9, 2),
+    cap=5.0,
 )
 def min_snr_diffusion(noise: Tensor, pred: Tensor, share: Tensor, t: Tensor, cap: float) -> Tensor:
     snr = share[t] / (1 - share[t])
@@ -117,7 +136,11 @@ def min_snr_diffusion(noise: Tensor, pred: Tensor, share: Tensor, t: Tensor, cap
     v = a * noise[b, d] - s * x[b, d]
     mean((pred[b, d] - v) ** 2)
     """,
-    share=uniform(0.05, 0.98, 9), t=classes(9, 4), noise=normal(4, 3), x=normal(4, 3), pred=learned(4, 3),
+    share=uniform(0.05, 0.98, 9),
+    t=classes(9, 4),
+    noise=normal(4, 3),
+    x=normal(4, 3),
+    pred=learned(4, 3),
 )
 def v_prediction(share: Tensor, t: Tensor, noise: Tensor, x: Tensor, pred: Tensor) -> Tensor:
     alpha = share.gather(0, t).reshape(-1, 1)
@@ -127,7 +150,9 @@ def v_prediction(share: Tensor, t: Tensor, noise: Tensor, x: Tensor, pred: Tenso
 @shown(
     "flow matching along straight lines: Lipman et al. 2023; Liu, Gong and Liu 2023",
     "mean(sum((velocity[b, d] - (data[b, d] - noise[b, d])) ** 2, d), b)",
-    velocity=learned(5, 3), data=normal(5, 3), noise=normal(5, 3),
+    velocity=learned(5, 3),
+    data=normal(5, 3),
+    noise=normal(5, 3),
 )
 def flow_matching(velocity: Tensor, data: Tensor, noise: Tensor) -> Tensor:
     return (velocity - (data - noise)).square().sum(-1).mean()
@@ -136,7 +161,9 @@ def flow_matching(velocity: Tensor, data: Tensor, noise: Tensor) -> Tensor:
 @shown(
     "normalising flow likelihood with a standard normal base: Rezende and Mohamed 2015",
     "mean(sum(z[b, d] ** 2 / 2, d) + size(d) * log(2 * pi) / 2 - logdet[b], b)",
-    z=learned(5, 3), logdet=learned(5), pi=math.pi,
+    z=learned(5, 3),
+    logdet=learned(5),
+    pi=math.pi,
 )
 def flow_likelihood(z: Tensor, logdet: Tensor, pi: float) -> Tensor:
     return -(Normal(0.0, 1.0).log_prob(z).sum(1) + logdet).mean()
@@ -145,7 +172,9 @@ def flow_likelihood(z: Tensor, logdet: Tensor, pi: float) -> Tensor:
 @shown(
     "denoising score matching over noise levels: Song and Ermon 2019",
     "mean(sum((sigma[k] * score[b, k, d] + noise[b, k, d]) ** 2, d), b, k) / 2",
-    sigma=uniform(0.1, 1, 4), score=learned(5, 4, 3), noise=normal(5, 4, 3),
+    sigma=uniform(0.1, 1, 4),
+    score=learned(5, 4, 3),
+    noise=normal(5, 4, 3),
 )
 def score_matching(sigma: Tensor, score: Tensor, noise: Tensor) -> Tensor:
     losses = [0.5 * (s * score[:, k] + noise[:, k]).pow(2).sum(1).mean() for k, s in enumerate(sigma)]
@@ -160,7 +189,9 @@ def score_matching(sigma: Tensor, score: Tensor, noise: Tensor) -> Tensor:
     xy[i, m] = exp(-distance(x[i, d], y[m, d], d) ** 2 / (2 * width ** 2))
     mean(xx, i, j, where=i != j) + mean(yy, m, n, where=m != n) - 2 * mean(xy, i, m)
     """,
-    x=learned(5, 3), y=learned(6, 3), width=1.3,
+    x=learned(5, 3),
+    y=learned(6, 3),
+    width=1.3,
 )
 def mmd(x: Tensor, y: Tensor, width: float) -> Tensor:
     def kernel(a: Tensor, b: Tensor) -> Tensor:
@@ -180,7 +211,8 @@ def mmd(x: Tensor, y: Tensor, width: float) -> Tensor:
     yy = mean(distance(y[m, d], y[n, d], d), m, n, where=m != n)
     2 * xy - xx - yy
     """,
-    x=learned(5, 3), y=learned(6, 3),
+    x=learned(5, 3),
+    y=learned(6, 3),
 )
 def energy_distance(x: Tensor, y: Tensor) -> Tensor:
     return 2 * torch.cdist(x, y).mean() - torch.pdist(x).mean() - torch.pdist(y).mean()
@@ -195,7 +227,8 @@ def energy_distance(x: Tensor, y: Tensor) -> Tensor:
     target[d, e] = sum(b[j, d] * b[j, e], j) / (size(j) - 1)
     sum((source - target) ** 2, d, e) / (4 * size(d) ** 2)
     """,
-    x=learned(5, 3), y=learned(6, 3),
+    x=learned(5, 3),
+    y=learned(6, 3),
 )
 def coral(x: Tensor, y: Tensor) -> Tensor:
     return (torch.cov(x.T) - torch.cov(y.T)).pow(2).sum() / (4 * x.shape[1] ** 2)
@@ -211,7 +244,8 @@ def coral(x: Tensor, y: Tensor) -> Tensor:
     third = norm(mean(a ** 3, i) - mean(b ** 3, j), d)
     first + second + third
     """,
-    x=learned(5, 3), y=learned(6, 3),
+    x=learned(5, 3),
+    y=learned(6, 3),
 )
 def central_moments(x: Tensor, y: Tensor) -> Tensor:
     total = (x.mean(0) - y.mean(0)).norm()
@@ -227,7 +261,9 @@ def central_moments(x: Tensor, y: Tensor) -> Tensor:
     b[i, d] = y[i, d] - mean(y[i, d], i)
     -sum(sum(a * b, i) / sqrt(sum(a ** 2, i) * sum(b ** 2, i) + eps), d)
     """,
-    x=learned(6, 4), y=learned(6, 4), eps=1e-9,
+    x=learned(6, 4),
+    y=learned(6, 4),
+    eps=1e-9,
 )
 def diagonal_cca(x: Tensor, y: Tensor, eps: float) -> Tensor:
     total = torch.zeros((), dtype=x.dtype)
@@ -258,7 +294,8 @@ def orthogonality(weight: Tensor) -> Tensor:
     p = sharp / sum(sharp, k)
     mean(sum(p * log(p / q), k), i)
     """,
-    z=learned(6, 4), centre=learned(3, 4),
+    z=learned(6, 4),
+    centre=learned(3, 4),
 )
 def deep_clustering(z: Tensor, centre: Tensor) -> Tensor:
     q = 1.0 / (1.0 + (z.unsqueeze(1) - centre).pow(2).sum(2))

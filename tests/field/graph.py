@@ -21,7 +21,8 @@ def adjacency(count: int) -> Make:
 @shown(
     "Laplacian quadratic form over an adjacency: Belkin and Niyogi 2003",
     "sum(sum(adj[i, j], j) * sum(x[i, d] ** 2, d), i) - sum(adj[i, j] * x[i, d] * x[j, d])",
-    adj=adjacency(5), x=learned(5, 3),
+    adj=adjacency(5),
+    x=learned(5, 3),
 )
 def laplacian_form(adj: Tensor, x: Tensor) -> Tensor:
     laplacian = torch.diag(adj.sum(1)) - adj
@@ -31,7 +32,10 @@ def laplacian_form(adj: Tensor, x: Tensor) -> Tensor:
 @shown(
     "the same quadratic form over listed edges with weights",
     "sum(weight[e] * (x[source[e], d] - x[target[e], d]) ** 2)",
-    weight=uniform(0.2, 1, 7), x=learned(5, 3), source=classes(5, 7), target=classes(5, 7),
+    weight=uniform(0.2, 1, 7),
+    x=learned(5, 3),
+    source=classes(5, 7),
+    target=classes(5, 7),
 )
 def laplacian_edges(weight: Tensor, x: Tensor, source: Tensor, target: Tensor) -> Tensor:
     total = torch.zeros((), dtype=x.dtype)
@@ -46,7 +50,8 @@ def laplacian_edges(weight: Tensor, x: Tensor, source: Tensor, target: Tensor) -
     s[i, j] = sum(unit(x[i, d], d) * unit(x[j, d], d), d)
     -sum(adj[i, j] * s)
     """,
-    adj=adjacency(5), x=learned(5, 3),
+    adj=adjacency(5),
+    x=learned(5, 3),
 )
 def graph_cosine(adj: Tensor, x: Tensor) -> Tensor:
     total = torch.zeros((), dtype=x.dtype)
@@ -58,7 +63,10 @@ def graph_cosine(adj: Tensor, x: Tensor) -> Tensor:
 @shown(
     "cosines along listed edges, mean over the edges",
     "-mean(weight[e] * cosine(x[source[e], d], x[target[e], d], d), e)",
-    weight=uniform(0.2, 1, 7), x=learned(5, 3), source=classes(5, 7), target=classes(5, 7),
+    weight=uniform(0.2, 1, 7),
+    x=learned(5, 3),
+    source=classes(5, 7),
+    target=classes(5, 7),
 )
 def edge_cosine(weight: Tensor, x: Tensor, source: Tensor, target: Tensor) -> Tensor:
     return -(weight * F.cosine_similarity(x[source], x[target])).mean()
@@ -72,7 +80,9 @@ def edge_cosine(weight: Tensor, x: Tensor, source: Tensor, target: Tensor) -> Te
     out[i, o] = relu(sum(a[i, j] / root[i] / root[j] * x[j, d] * weight[d, o], j, d))
     out
     """,
-    adj=adjacency(5), x=learned(5, 3), weight=learned(3, 4),
+    adj=adjacency(5),
+    x=learned(5, 3),
+    weight=learned(3, 4),
 )
 def graph_convolution(adj: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     a = adj + torch.eye(len(adj), dtype=adj.dtype)
@@ -89,7 +99,11 @@ def graph_convolution(adj: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     out[i, o] = sum(share[i, j] * z[j, o], j)
     out
     """,
-    x=learned(5, 3), weight=learned(4, 3), left=learned(4), right=learned(4), adj=adjacency(5),
+    x=learned(5, 3),
+    weight=learned(4, 3),
+    left=learned(4),
+    right=learned(4),
+    adj=adjacency(5),
 )
 def graph_attention(x: Tensor, weight: Tensor, left: Tensor, right: Tensor, adj: Tensor) -> Tensor:
     z = F.linear(x, weight)
@@ -108,7 +122,11 @@ def graph_attention(x: Tensor, weight: Tensor, left: Tensor, right: Tensor, adj:
     out[i, o] = unit(relu(sum(x[i, d] * own[o, d], d) + sum(near * other[o, d], d)) + eps, o)
     out
     """,
-    adj=adjacency(5), x=learned(5, 3), own=learned(4, 3), other=learned(4, 3), eps=0.01,
+    adj=adjacency(5),
+    x=learned(5, 3),
+    own=learned(4, 3),
+    other=learned(4, 3),
+    eps=0.01,
 )
 def graph_sage(adj: Tensor, x: Tensor, own: Tensor, other: Tensor, eps: float) -> Tensor:
     near = torch.stack([x[row > 0].mean(0) for row in adj])
@@ -124,7 +142,8 @@ def graph_sage(adj: Tensor, x: Tensor, own: Tensor, other: Tensor, eps: float) -
     level = gram / sqrt(sum(gram ** 2))
     sqrt(sum(where(k == m, level - 1 / sqrt(size(k)), level) ** 2)) - cut
     """,
-    logits=learned(5, 3), adj=adjacency(5),
+    logits=learned(5, 3),
+    adj=adjacency(5),
 )
 def mincut_pool(logits: Tensor, adj: Tensor) -> Tensor:
     s = F.softmax(logits, dim=-1)
@@ -142,7 +161,12 @@ def mincut_pool(logits: Tensor, adj: Tensor) -> Tensor:
     score = sum(node[head[e], d] * link[rel[e], d] * node[tail[e], d], d)
     mean(softplus(-sign[e] * score), e)
     """,
-    node=learned(6, 3), head=classes(6, 7), link=learned(4, 3), rel=classes(4, 7), tail=classes(6, 7), sign=signs(7),
+    node=learned(6, 3),
+    head=classes(6, 7),
+    link=learned(4, 3),
+    rel=classes(4, 7),
+    tail=classes(6, 7),
+    sign=signs(7),
 )
 def distmult(node: Tensor, head: Tensor, link: Tensor, rel: Tensor, tail: Tensor, sign: Tensor) -> Tensor:
     score = (node[head] * link[rel] * node[tail]).sum(1)
@@ -159,7 +183,8 @@ def distmult(node: Tensor, head: Tensor, link: Tensor, rel: Tensor, tail: Tensor
     collapse = sqrt(size(k)) / size(i) * norm(sum(s, i), k) - 1
     collapse - spectral / total
     """,
-    logits=learned(6, 3), adj=adjacency(6),
+    logits=learned(6, 3),
+    adj=adjacency(6),
 )
 def modularity(logits: Tensor, adj: Tensor) -> Tensor:
     s = F.softmax(logits, 1)

@@ -13,7 +13,9 @@ from tests.field.entry import classes, learned, mask, normal, number, shown
     out[b, c, h, w] = scale[b, c] * x[b, c, h, w] + shift[b, c]
     out
     """,
-    scale=learned(2, 3), x=learned(2, 3, 4, 5), shift=learned(2, 3),
+    scale=learned(2, 3),
+    x=learned(2, 3, 4, 5),
+    shift=learned(2, 3),
 )
 def film(scale: Tensor, x: Tensor, shift: Tensor) -> Tensor:
     return scale[:, :, None, None] * x + shift[:, :, None, None]
@@ -26,7 +28,10 @@ def film(scale: Tensor, x: Tensor, shift: Tensor) -> Tensor:
     out[b, o] = x[b, o] + gate * (y[b, o] - x[b, o])
     out
     """,
-    x=learned(5, 3), weight=learned(3, 3), bias=learned(3), y=learned(5, 3),
+    x=learned(5, 3),
+    weight=learned(3, 3),
+    bias=learned(3),
+    y=learned(5, 3),
 )
 def gated_residual(x: Tensor, weight: Tensor, bias: Tensor, y: Tensor) -> Tensor:
     gate = torch.sigmoid(F.linear(x, weight, bias))
@@ -42,7 +47,9 @@ def gated_residual(x: Tensor, weight: Tensor, bias: Tensor, y: Tensor) -> Tensor
     out[b, c, h, w] = gate * x[b, c, h, w]
     out
     """,
-    x=learned(2, 3, 4, 5), down=learned(6, 3), up=learned(3, 6),
+    x=learned(2, 3, 4, 5),
+    down=learned(6, 3),
+    up=learned(3, 6),
 )
 def squeeze_excite(x: Tensor, down: Tensor, up: Tensor) -> Tensor:
     gate = torch.sigmoid(F.linear(F.relu(F.linear(F.adaptive_avg_pool2d(x, 1).flatten(1), down)), up))
@@ -56,7 +63,9 @@ def squeeze_excite(x: Tensor, down: Tensor, up: Tensor) -> Tensor:
     out[b, o] = sum(gate * expert[e, b, o], e)
     out
     """,
-    x=learned(5, 3), router=learned(4, 3), expert=learned(4, 5, 6),
+    x=learned(5, 3),
+    router=learned(4, 3),
+    expert=learned(4, 5, 6),
 )
 def soft_experts(x: Tensor, router: Tensor, expert: Tensor) -> Tensor:
     gate = F.softmax(x @ router.T, dim=1)
@@ -70,7 +79,8 @@ def soft_experts(x: Tensor, router: Tensor, expert: Tensor) -> Tensor:
     used[t, e] = e == choice[t]
     size(e) / size(t) * sum(sum(used, t) * mean(p, t), e)
     """,
-    logits=learned(7, 4), choice=classes(4, 7),
+    logits=learned(7, 4),
+    choice=classes(4, 7),
 )
 def load_balance(logits: Tensor, choice: Tensor) -> Tensor:
     experts = logits.shape[1]
@@ -86,7 +96,11 @@ def load_balance(logits: Tensor, choice: Tensor) -> Tensor:
     out[b, o] = sum(left * right * w[r, o], r)
     out
     """,
-    x=learned(5, 3), u=learned(3, 2), y=learned(5, 4), v=learned(4, 2), w=learned(2, 6),
+    x=learned(5, 3),
+    u=learned(3, 2),
+    y=learned(5, 4),
+    v=learned(4, 2),
+    w=learned(2, 6),
 )
 def low_rank_bilinear(x: Tensor, u: Tensor, y: Tensor, v: Tensor, w: Tensor) -> Tensor:
     return (torch.tanh(x @ u) * torch.tanh(y @ v)) @ w
@@ -98,7 +112,10 @@ def low_rank_bilinear(x: Tensor, u: Tensor, y: Tensor, v: Tensor, w: Tensor) -> 
     out[b, o] = sum(x[b, i] * weight[o, i, j] * y[b, j], i, j) + bias[o]
     out
     """,
-    x=learned(5, 3), weight=learned(6, 3, 4), y=learned(5, 4), bias=learned(6),
+    x=learned(5, 3),
+    weight=learned(6, 3, 4),
+    y=learned(5, 4),
+    bias=learned(6),
 )
 def bilinear(x: Tensor, weight: Tensor, y: Tensor, bias: Tensor) -> Tensor:
     return F.bilinear(x, y, weight, bias)
@@ -111,7 +128,9 @@ def bilinear(x: Tensor, weight: Tensor, y: Tensor, bias: Tensor) -> Tensor:
     pairs[b] = sum(sum(v, f) ** 2 - sum(v ** 2, f), d) / 2
     pairs
     """,
-    factor=learned(9, 3), id=classes(9, 5, 4), x=normal(5, 4),
+    factor=learned(9, 3),
+    id=classes(9, 5, 4),
+    x=normal(5, 4),
 )
 def factorisation_machine(factor: Tensor, id: Tensor, x: Tensor) -> Tensor:
     embedded = F.embedding(id, factor) * x.unsqueeze(-1)
@@ -128,7 +147,10 @@ def factorisation_machine(factor: Tensor, id: Tensor, x: Tensor) -> Tensor:
     crossed[b, o] = first[b, o] * (sum(x[b, i] * weight[o, i], i) + bias[o]) + x[b, o]
     crossed
     """,
-    first=learned(5, 3), x=learned(5, 3), weight=learned(3, 3), bias=learned(3),
+    first=learned(5, 3),
+    x=learned(5, 3),
+    weight=learned(3, 3),
+    bias=learned(3),
 )
 def cross_network(first: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return first * F.linear(x, weight, bias) + x
@@ -141,7 +163,10 @@ def cross_network(first: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> Ten
     out[b, t, f] = centred / sqrt(var(x[b, t, f], f) + eps) * scale[f] + shift[f]
     out
     """,
-    x=learned(2, 3, 5), scale=learned(5), shift=learned(5), eps=1e-5,
+    x=learned(2, 3, 5),
+    scale=learned(5),
+    shift=learned(5),
+    eps=1e-5,
 )
 def layer_norm(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
     return F.layer_norm(x, (5,), scale, shift, eps)
@@ -155,7 +180,9 @@ def layer_norm(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
     out[b, c, h, w] = deep * white + mean(style[b, c, u, v], u, v)
     out
     """,
-    x=learned(2, 3, 4, 5), style=learned(2, 3, 6, 7), eps=1e-5,
+    x=learned(2, 3, 4, 5),
+    style=learned(2, 3, 6, 7),
+    eps=1e-5,
 )
 def adaptive_instance_norm(x: Tensor, style: Tensor, eps: float) -> Tensor:
     white = F.instance_norm(x, eps=eps)
@@ -172,7 +199,10 @@ def adaptive_instance_norm(x: Tensor, style: Tensor, eps: float) -> Tensor:
     out[b, t, d] = sum(hidden * down[d, h], h)
     out
     """,
-    x=learned(2, 3, 4), opener=learned(6, 4), up=learned(6, 4), down=learned(4, 6),
+    x=learned(2, 3, 4),
+    opener=learned(6, 4),
+    up=learned(6, 4),
+    down=learned(4, 6),
 )
 def swiglu(x: Tensor, opener: Tensor, up: Tensor, down: Tensor) -> Tensor:
     return F.linear(F.silu(F.linear(x, opener)) * F.linear(x, up), down)
@@ -187,12 +217,16 @@ def swiglu(x: Tensor, opener: Tensor, up: Tensor, down: Tensor) -> Tensor:
     out[b, o] = (1 - z) * n + z * h[b, o]
     out
     """,
-    x=learned(4, 3), h=learned(4, 5), wr=learned(5, 3), ur=learned(5, 5), wz=learned(5, 3), uz=learned(5, 5),
-    wn=learned(5, 3), un=learned(5, 5),
+    x=learned(4, 3),
+    h=learned(4, 5),
+    wr=learned(5, 3),
+    ur=learned(5, 5),
+    wz=learned(5, 3),
+    uz=learned(5, 5),
+    wn=learned(5, 3),
+    un=learned(5, 5),
 )
-def gated_step(
-    x: Tensor, h: Tensor, wr: Tensor, ur: Tensor, wz: Tensor, uz: Tensor, wn: Tensor, un: Tensor
-) -> Tensor:
+def gated_step(x: Tensor, h: Tensor, wr: Tensor, ur: Tensor, wz: Tensor, uz: Tensor, wn: Tensor, un: Tensor) -> Tensor:
     cell = torch.nn.GRUCell(3, 5, bias=False, dtype=x.dtype)
     weights = {"weight_ih": torch.cat([wr, wz, wn]), "weight_hh": torch.cat([ur, uz, un])}
     return torch.func.functional_call(cell, weights, (x, h))
@@ -204,7 +238,10 @@ def gated_step(
     score[b, i, j] = sum(child[b, i, d] * weight[d, e] * parent[b, j, e], d, e) + sum(parent[b, j, e] * bias[e], e)
     score
     """,
-    child=learned(2, 4, 3), weight=learned(3, 5), parent=learned(2, 4, 5), bias=learned(5),
+    child=learned(2, 4, 3),
+    weight=learned(3, 5),
+    parent=learned(2, 4, 5),
+    bias=learned(5),
 )
 def biaffine(child: Tensor, weight: Tensor, parent: Tensor, bias: Tensor) -> Tensor:
     return (child @ weight) @ parent.transpose(1, 2) + (parent @ bias).unsqueeze(1)
@@ -217,7 +254,10 @@ def biaffine(child: Tensor, weight: Tensor, parent: Tensor, bias: Tensor) -> Ten
     out[b, o] = relu(sum(both * weight[o, c], c) + bias[o])
     out
     """,
-    image=learned(5, 3), text=learned(5, 4), weight=learned(6, 7), bias=learned(6),
+    image=learned(5, 3),
+    text=learned(5, 4),
+    weight=learned(6, 7),
+    bias=learned(6),
 )
 def late_fusion(image: Tensor, text: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.relu(F.linear(torch.cat([image, text], dim=1), weight, bias))
@@ -230,7 +270,8 @@ def late_fusion(image: Tensor, text: Tensor, weight: Tensor, bias: Tensor) -> Te
     out[b, d] = unit(pooled, d)
     out
     """,
-    token=learned(3, 4, 5), keep=mask(3, 4),
+    token=learned(3, 4, 5),
+    keep=mask(3, 4),
 )
 def sentence_embedding(token: Tensor, keep: Tensor) -> Tensor:
     used = keep.unsqueeze(-1).double()
@@ -260,7 +301,11 @@ def spatial_softmax(x: Tensor) -> tuple[Tensor, Tensor]:
     out[b, t, d] = scale * sum(softmax(mix[l], l) * layer, l)
     out
     """,
-    low=learned(2, 4, 5), middle=learned(2, 4, 5), high=learned(2, 4, 5), mix=learned(3), scale=number(0.8),
+    low=learned(2, 4, 5),
+    middle=learned(2, 4, 5),
+    high=learned(2, 4, 5),
+    mix=learned(3),
+    scale=number(0.8),
 )
 def layer_mix(low: Tensor, middle: Tensor, high: Tensor, mix: Tensor, scale: Tensor) -> Tensor:
     share = F.softmax(mix, 0)
@@ -273,7 +318,10 @@ def layer_mix(low: Tensor, middle: Tensor, high: Tensor, mix: Tensor, scale: Ten
     logits[b, k] = sum(last(state)[b, d] * weight[k, d], d) + bias[k]
     -mean(log_softmax(logits, k)[b, y[b]])
     """,
-    state=learned(4, 6, 5), weight=learned(3, 5), bias=learned(3), y=classes(3, 4),
+    state=learned(4, 6, 5),
+    weight=learned(3, 5),
+    bias=learned(3),
+    y=classes(3, 4),
 )
 def last_state(state: Tensor, weight: Tensor, bias: Tensor, y: Tensor) -> Tensor:
     return F.cross_entropy(F.linear(state[:, -1], weight, bias), y)

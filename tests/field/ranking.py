@@ -14,7 +14,11 @@ from tests.field.entry import classes, learned, mask, normal, shown, uniform
     other = sum(user[who[b], d] * item[bad[b], d], d)
     -mean(log(sigmoid(liked - other)), b)
     """,
-    user=learned(4, 3), item=learned(7, 3), who=classes(4, 5), good=classes(7, 5), bad=classes(7, 5),
+    user=learned(4, 3),
+    item=learned(7, 3),
+    who=classes(4, 5),
+    good=classes(7, 5),
+    bad=classes(7, 5),
 )
 def bpr(user: Tensor, item: Tensor, who: Tensor, good: Tensor, bad: Tensor) -> Tensor:
     people = F.embedding(who, user)
@@ -28,7 +32,8 @@ def bpr(user: Tensor, item: Tensor, who: Tensor, good: Tensor, bad: Tensor) -> T
     gap[q, i, j] = score[q, i] - score[q, j]
     mean(softplus(-gap), q, i, j, where=grade[q, i] > grade[q, j])
     """,
-    score=learned(3, 5), grade=classes(4, 3, 5),
+    score=learned(3, 5),
+    grade=classes(4, 3, 5),
 )
 def ranknet(score: Tensor, grade: Tensor) -> Tensor:
     losses = []
@@ -47,7 +52,9 @@ def ranknet(score: Tensor, grade: Tensor) -> Tensor:
     got = log_softmax(where(keep[q, i], score[q, i], -1e9), i)
     -mean(sum(want * got, i), q)
     """,
-    grade=uniform(0, 3, 3, 5), score=learned(3, 5), keep=mask(3, 5),
+    grade=uniform(0, 3, 3, 5),
+    score=learned(3, 5),
+    keep=mask(3, 5),
 )
 def listnet(grade: Tensor, score: Tensor, keep: Tensor) -> Tensor:
     total = torch.zeros((), dtype=score.dtype)
@@ -76,7 +83,10 @@ def listmle(score: Tensor) -> Tensor:
     place = 1 + sum(behind, j, where=i != j)
     -mean(sum(gain[q, i] / log(1 + place), i) * log(2) / ideal[q], q)
     """,
-    score=learned(3, 5), gain=uniform(0, 3, 3, 5), ideal=uniform(3, 5, 3), heat=0.5,
+    score=learned(3, 5),
+    gain=uniform(0, 3, 3, 5),
+    ideal=uniform(3, 5, 3),
+    heat=0.5,
 )
 def approx_ndcg(score: Tensor, gain: Tensor, ideal: Tensor, heat: float) -> Tensor:
     losses = []
@@ -96,7 +106,9 @@ def approx_ndcg(score: Tensor, gain: Tensor, ideal: Tensor, heat: float) -> Tens
     clash[i, j] = id[i] == id[j] and i != j
     mean(logsumexp(s, j, where=not clash) - s[i, i], i)
     """,
-    user=learned(5, 3), item=learned(5, 3), odds=uniform(0.1, 0.9, 5),
+    user=learned(5, 3),
+    item=learned(5, 3),
+    odds=uniform(0.1, 0.9, 5),
     id=lambda generator: torch.tensor([3, 1, 3, 0, 2]),
 )
 def sampled_softmax(user: Tensor, item: Tensor, odds: Tensor, id: Tensor) -> Tensor:
@@ -112,7 +124,11 @@ def sampled_softmax(user: Tensor, item: Tensor, odds: Tensor, id: Tensor) -> Ten
     error = sum((1 + alpha * count[u, i]) * ((count[u, i] > 0) - fit) ** 2)
     error + lam * (sum(user ** 2) + sum(item ** 2))
     """,
-    user=learned(4, 3), item=learned(5, 3), count=classes(3, 4, 5), alpha=0.5, lam=0.1,
+    user=learned(4, 3),
+    item=learned(5, 3),
+    count=classes(3, 4, 5),
+    alpha=0.5,
+    lam=0.1,
 )
 def implicit_feedback(user: Tensor, item: Tensor, count: Tensor, alpha: float, lam: float) -> Tensor:
     total = lam * (user.square().sum() + item.square().sum())
@@ -130,7 +146,11 @@ def implicit_feedback(user: Tensor, item: Tensor, count: Tensor, alpha: float, l
     bad = sum(state[b, t, d] * item[wrong[b, t], d], d)
     mean(softplus(-good) + softplus(bad), b, t, where=keep[b, t])
     """,
-    state=learned(3, 4, 5), item=learned(7, 5), following=classes(7, 3, 4), wrong=classes(7, 3, 4), keep=mask(3, 4),
+    state=learned(3, 4, 5),
+    item=learned(7, 5),
+    following=classes(7, 3, 4),
+    wrong=classes(7, 3, 4),
+    keep=mask(3, 4),
 )
 def sasrec(state: Tensor, item: Tensor, following: Tensor, wrong: Tensor, keep: Tensor) -> Tensor:
     good = torch.einsum("btd,btd->bt", state, item[following])[keep]
@@ -145,7 +165,11 @@ def sasrec(state: Tensor, item: Tensor, following: Tensor, wrong: Tensor, keep: 
     s = sum(query[b, d] * (near[b, d] - far[b, d]), d)
     mean((s - (teacher_near[b] - teacher_far[b])) ** 2, b)
     """,
-    query=learned(5, 3), near=learned(5, 3), far=learned(5, 3), teacher_near=normal(5), teacher_far=normal(5),
+    query=learned(5, 3),
+    near=learned(5, 3),
+    far=learned(5, 3),
+    teacher_near=normal(5),
+    teacher_far=normal(5),
 )
 def margin_mse(query: Tensor, near: Tensor, far: Tensor, teacher_near: Tensor, teacher_far: Tensor) -> Tensor:
     gap = (query * near).sum(-1) - (query * far).sum(-1)

@@ -23,7 +23,9 @@ def weighted_mse(w: Tensor, pred: Tensor, label: Tensor) -> Tensor:
 @shown(
     "weights that sum to one: sample_weight of scikit-learn's mean_absolute_error",
     "weighted_mean(abs(pred[b] - label[b]), w[b])",
-    pred=learned(6), label=normal(6), w=uniform(0.2, 2, 6),
+    pred=learned(6),
+    label=normal(6),
+    w=uniform(0.2, 2, 6),
 )
 def weighted_mae(pred: Tensor, label: Tensor, w: Tensor) -> Tensor:
     return (w * (pred - label).abs()).sum() / w.sum()

@@ -15,7 +15,10 @@ from tests.field.entry import classes, learned, mask, normal, shown, uniform
     gain = advantage[t, n]
     -mean(min(ratio * gain, clamp(ratio, 1 - eps, 1 + eps) * gain))
     """,
-    logp=normal(5, 3, learn=True, scale=0.3), old=normal(5, 3, scale=0.3), advantage=normal(5, 3), eps=0.2,
+    logp=normal(5, 3, learn=True, scale=0.3),
+    old=normal(5, 3, scale=0.3),
+    advantage=normal(5, 3),
+    eps=0.2,
 )
 def ppo(logp: Tensor, old: Tensor, advantage: Tensor, eps: float) -> Tensor:
     ratio = (logp - old).exp()
@@ -28,7 +31,10 @@ def ppo(logp: Tensor, old: Tensor, advantage: Tensor, eps: float) -> Tensor:
     near = old[t, n] + clamp(value[t, n] - old[t, n], -eps, eps)
     mean(max((value[t, n] - goal[t, n]) ** 2, (near - goal[t, n]) ** 2)) / 2
     """,
-    old=normal(5, 3), value=learned(5, 3), goal=normal(5, 3), eps=0.3,
+    old=normal(5, 3),
+    value=learned(5, 3),
+    goal=normal(5, 3),
+    eps=0.3,
 )
 def clipped_value(old: Tensor, value: Tensor, goal: Tensor, eps: float) -> Tensor:
     clipped = old + (value - old).clamp(-eps, eps)
@@ -44,7 +50,11 @@ def clipped_value(old: Tensor, value: Tensor, goal: Tensor, eps: float) -> Tenso
     entropy = -mean(sum(exp(logp) * logp, a), b)
     actor + 0.5 * mean(gain ** 2, b) - beta * entropy
     """,
-    policy=learned(6, 4), goal=normal(6), value=learned(6), action=classes(4, 6), beta=0.01,
+    policy=learned(6, 4),
+    goal=normal(6),
+    value=learned(6),
+    action=classes(4, 6),
+    beta=0.01,
 )
 def actor_critic(policy: Tensor, goal: Tensor, value: Tensor, action: Tensor, beta: float) -> Tensor:
     choice = Categorical(logits=policy)
@@ -61,8 +71,14 @@ def actor_critic(policy: Tensor, goal: Tensor, value: Tensor, action: Tensor, be
     gap = abs(q[b, action[b]] - goal)
     mean(where(gap < 1, gap ** 2 / 2, gap - 0.5), b)
     """,
-    ahead=normal(6, 4), reward=normal(6), done=classes(2, 6), target=normal(6, 4), q=learned(6, 4),
-    action=classes(4, 6), gamma=0.99, heat=0.5,
+    ahead=normal(6, 4),
+    reward=normal(6),
+    done=classes(2, 6),
+    target=normal(6, 4),
+    q=learned(6, 4),
+    action=classes(4, 6),
+    gamma=0.99,
+    heat=0.5,
 )
 def soft_double_q(
     ahead: Tensor, reward: Tensor, done: Tensor, target: Tensor, q: Tensor, action: Tensor, gamma: float, heat: float
@@ -79,7 +95,12 @@ def soft_double_q(
     goal = reward[b] + gamma * max(target[b, a], a) * (1 - done[b])
     mean((q[b, action[b]] - stop(goal)) ** 2, b)
     """,
-    reward=normal(6), done=classes(2, 6), target=normal(6, 4), q=learned(6, 4), action=classes(4, 6), gamma=0.99,
+    reward=normal(6),
+    done=classes(2, 6),
+    target=normal(6, 4),
+    q=learned(6, 4),
+    action=classes(4, 6),
+    gamma=0.99,
 )
 def dqn(reward: Tensor, done: Tensor, target: Tensor, q: Tensor, action: Tensor, gamma: float) -> Tensor:
     goal = torch.where(done == 1, reward, reward + gamma * target.max(1).values)
@@ -89,7 +110,9 @@ def dqn(reward: Tensor, done: Tensor, target: Tensor, q: Tensor, action: Tensor,
 @shown(
     "conservative Q-learning, the added term: Kumar et al. 2020",
     "alpha * mean(logsumexp(q[b, a], a) - q[b, action[b]], b)",
-    q=learned(6, 4), action=classes(4, 6), alpha=5.0,
+    q=learned(6, 4),
+    action=classes(4, 6),
+    alpha=5.0,
 )
 def conservative_q(q: Tensor, action: Tensor, alpha: float) -> Tensor:
     return alpha * (torch.logsumexp(q, 1).mean() - q.gather(1, action.unsqueeze(1)).mean())
@@ -101,7 +124,9 @@ def conservative_q(q: Tensor, action: Tensor, alpha: float) -> Tensor:
     gap = stop(q[b]) - value[b]
     mean(where(gap > 0, tau, 1 - tau) * gap ** 2, b)
     """,
-    q=normal(7), value=learned(7), tau=0.7,
+    q=normal(7),
+    value=learned(7),
+    tau=0.7,
 )
 def expectile(q: Tensor, value: Tensor, tau: float) -> Tensor:
     gap = q - value
@@ -114,7 +139,8 @@ def expectile(q: Tensor, value: Tensor, tau: float) -> Tensor:
     base = (sum(reward[p, g], g) - reward[p, g]) / (size(g) - 1)
     -mean(stop(reward[p, g] - base) * logp[p, g])
     """,
-    reward=normal(3, 4), logp=learned(3, 4),
+    reward=normal(3, 4),
+    logp=learned(3, 4),
 )
 def leave_one_out(reward: Tensor, logp: Tensor) -> Tensor:
     total = torch.zeros((), dtype=logp.dtype)
@@ -135,8 +161,13 @@ def leave_one_out(reward: Tensor, logp: Tensor) -> Tensor:
     kl = exp(away) - away - 1
     -mean(mean(step_gain - beta * kl, t, where=keep[p, g, t]), p, g)
     """,
-    reward=normal(2, 4), logp=normal(2, 4, 5, learn=True, scale=0.3), old=normal(2, 4, 5, scale=0.3),
-    ref=normal(2, 4, 5, scale=0.3), keep=mask(2, 4, 5), eps=0.2, beta=0.04,
+    reward=normal(2, 4),
+    logp=normal(2, 4, 5, learn=True, scale=0.3),
+    old=normal(2, 4, 5, scale=0.3),
+    ref=normal(2, 4, 5, scale=0.3),
+    keep=mask(2, 4, 5),
+    eps=0.2,
+    beta=0.04,
 )
 def grpo(reward: Tensor, logp: Tensor, old: Tensor, ref: Tensor, keep: Tensor, eps: float, beta: float) -> Tensor:
     advantage = (reward - reward.mean(1, keepdim=True)) / (reward.std(1, keepdim=True, correction=0) + 1e-4)
@@ -155,8 +186,13 @@ def grpo(reward: Tensor, logp: Tensor, old: Tensor, ref: Tensor, keep: Tensor, e
     lost = sum(lose[b, s] - lose_ref[b, s], s, where=lose_keep[b, s])
     -mean(log(sigmoid(beta * (won - lost))), b)
     """,
-    win=learned(4, 5), win_ref=normal(4, 5), win_keep=mask(4, 5), lose=learned(4, 6), lose_ref=normal(4, 6),
-    lose_keep=mask(4, 6), beta=0.1,
+    win=learned(4, 5),
+    win_ref=normal(4, 5),
+    win_keep=mask(4, 5),
+    lose=learned(4, 6),
+    lose_ref=normal(4, 6),
+    lose_keep=mask(4, 6),
+    beta=0.1,
 )
 def dpo(
     win: Tensor, win_ref: Tensor, win_keep: Tensor, lose: Tensor, lose_ref: Tensor, lose_keep: Tensor, beta: float
@@ -172,7 +208,10 @@ def dpo(
     w = (size(b) * chance[b]) ** -beta
     mean(w / max(w) * (q[b] - goal[b]) ** 2, b)
     """,
-    chance=uniform(0.01, 0.2, 6), q=learned(6), goal=normal(6), beta=0.4,
+    chance=uniform(0.01, 0.2, 6),
+    q=learned(6),
+    goal=normal(6),
+    beta=0.4,
 )
 def prioritised_replay(chance: Tensor, q: Tensor, goal: Tensor, beta: float) -> Tensor:
     weight = (len(q) * chance) ** (-beta)

@@ -1,6 +1,5 @@
 """Self-supervised and few-shot learning without a softmax over the batch."""
 
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

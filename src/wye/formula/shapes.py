@@ -51,22 +51,24 @@ def _stretched(left: Operand, right: Operand, stretch: bool) -> Shape | None:
     loose = [axis for axis in range(rank) if left.shape[axis] != right.shape[axis]]
     keeps = [{axis % rank for axis in side.kept} for side in (left, right)]
     free = [
-        axis for axis in loose if not any(axis in kept and s.shape[axis] == 1 for kept, s in zip(keeps, (left, right)))
+        axis
+        for axis in loose
+        if not any(axis in kept and s.shape[axis] == 1 for kept, s in zip(keeps, (left, right), strict=True))
     ]
     grows_left = all(left.shape[axis] == 1 for axis in free)
     grows_right = all(right.shape[axis] == 1 for axis in free)
     if free and not (stretch and (grows_left or grows_right)):
         return None
-    return tuple(b if a == 1 else a for a, b in zip(left.shape, right.shape))
+    return tuple(b if a == 1 else a for a, b in zip(left.shape, right.shape, strict=True))
 
 
 def broadcast(left: Shape, right: Shape) -> Shape | None:
     """NumPy's rule: aligned on the right, sizes of 1 stretch; None where they do not fit."""
     short, long = sorted((left, right), key=len)
     padded = (1,) * (len(long) - len(short)) + short
-    if any(a != b and 1 not in (a, b) for a, b in zip(padded, long)):
+    if any(a != b and 1 not in (a, b) for a, b in zip(padded, long, strict=True)):
         return None
-    return tuple(b if a == 1 else a for a, b in zip(padded, long))
+    return tuple(b if a == 1 else a for a, b in zip(padded, long, strict=True))
 
 
 def product(left: Shape, right: Shape, strict: bool = True) -> Shape | None:

@@ -160,7 +160,8 @@ class Objective(Join):
         if self._still == STILL:
             names = ", ".join(f"`{name}`" for name in self._schedules)
             warnings.warn(
-                f"{names} never moved in {STILL} training calls: say objective.follow(optimizer), or advance() by hand.",
+                f"{names} never moved in {STILL} training calls: "
+                "say objective.follow(optimizer), or advance() by hand.",
                 WyeWarning,
                 stacklevel=2,
             )
