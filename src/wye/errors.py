@@ -91,7 +91,7 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
     return f"did you mean `{close[0]}`?" if close else otherwise
 
 
-class Misfit(Exception):
+class KernelError(Exception):
     """Raised by a kernel that knows what is wrong, but not where; the caller adds the place."""
 
     def __init__(self, what: str, got: str = "", fix: str = "", kind: type[FormulaError] = ShapeError) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import CodeType, TracebackType
 
-from ..errors import FormulaError, Misfit, Place, RangeError, WyeError
+from ..errors import FormulaError, KernelError, Place, RangeError, WyeError
 
 OURS = (RuntimeError, IndexError, TypeError, ValueError, ArithmeticError, AttributeError, NotImplementedError)
 CURES = (
@@ -30,13 +30,13 @@ def explained(error: Exception, code: CodeType, text: str, calls: frozenset[tupl
         text: the text that it was made from.
         calls: the places of calls of parts.
     """
-    if isinstance(error, WyeError) or not isinstance(error, (*OURS, Misfit)):
+    if isinstance(error, WyeError) or not isinstance(error, (*OURS, KernelError)):
         return error
     span = where(error.__traceback__, code, text)
-    if span is None or (span in calls and not isinstance(error, Misfit)):
+    if span is None or (span in calls and not isinstance(error, KernelError)):
         return error
     place = Place(text, *span)
-    if isinstance(error, Misfit):
+    if isinstance(error, KernelError):
         return error.kind(error.what, place, error.got, error.fix)
     message = str(error).partition("\n")[0] or type(error).__name__
     for sign, what, cure in CURES:

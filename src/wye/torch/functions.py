@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import FormulaError, Misfit
+from ..errors import FormulaError, KernelError
 from ..formula.numeric import Number
 from .large import is_large, over
 
@@ -141,7 +141,7 @@ def amin(x: Tensor, dims: Dims = (), keep: bool = False) -> Tensor:
 
 def _check_some(x: Tensor, dims: Dims) -> None:
     if 0 in ([x.shape[dim] for dim in dims] or x.shape):
-        raise Misfit(
+        raise KernelError(
             "there is no largest and no smallest of nothing.", f"shape {tuple(x.shape)}", "give it one entry at least"
         )
 
@@ -192,7 +192,7 @@ def min_where(x: Tensor, condition: Tensor, dims: Dims | None, keep: bool) -> Te
     condition, over = _condition(x, condition), _all_dims(x, dims)
     some = condition.any(over) if over else condition
     if not torch.compiler.is_compiling() and not bool(some.all()):
-        raise Misfit(
+        raise KernelError(
             "there is no largest and no smallest of nothing.",
             "a condition that leaves nothing",
             "leave one entry at least",
@@ -268,7 +268,7 @@ def distance(a: Tensor, b: Tensor, dim: int) -> Tensor:
 def take(values: tuple[Tensor, Tensor], axis: int) -> Tensor:
     if values[1].is_floating_point() or values[1].dtype == torch.bool:
         fix = "cast(index, dtype='int64')"
-        raise Misfit("entries are taken at whole numbers.", f"an index of {values[1].dtype}", fix, FormulaError)
+        raise KernelError("entries are taken at whole numbers.", f"an index of {values[1].dtype}", fix, FormulaError)
     return torch.index_select(values[0], axis, values[1].long())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import FormulaError, Misfit, RangeError
+from ..errors import FormulaError, KernelError, RangeError
 from ..formula.contraction import PairPlan
 from ..formula.graph import REST, Axes
 from ..formula.shapes import Operand, Shape, met
@@ -32,7 +32,7 @@ def real(x: Tensor) -> Tensor:
     """x itself; complex numbers are refused."""
     if x.is_complex():
         got, fix = f"a tensor of {x.dtype}".replace("torch.", ""), "give the real and the imaginary part as two values"
-        raise Misfit("complex numbers are not part of the language.", got, fix, FormulaError)
+        raise KernelError("complex numbers are not part of the language.", got, fix, FormulaError)
     return x
 
 
@@ -78,7 +78,7 @@ def positions(x: Tensor, dim: int) -> Tensor:
 def item(x: Any, key: int | str) -> Any:
     """`x[key]` of a tuple or a dict; a tensor is refused."""
     if isinstance(x, Tensor):
-        raise Misfit(
+        raise KernelError(
             "a tensor has axes, not items.",
             f"a tensor of shape {tuple(x.shape)}",
             f"name its axes: value[{key!r}, ...] picks one entry of the first",
@@ -93,7 +93,7 @@ def item(x: Any, key: int | str) -> Any:
             if hasattr(x, "__len__")
             else type(x).__name__
         )
-        raise Misfit(f"there is no item {key!r}.", known, "take one that is there", FormulaError) from None
+        raise KernelError(f"there is no item {key!r}.", known, "take one that is there", FormulaError) from None
 
 
 def unpack(x: Any, place: int, count: int) -> Any:
@@ -102,7 +102,7 @@ def unpack(x: Any, place: int, count: int) -> Any:
     if found != count:
         got = f"{found} values" if found is not None else f"one {type(x).__name__}"
         what = f"the line binds {count} names to {got}."
-        raise Misfit(what, got, "bind as many names as there are values", FormulaError)
+        raise KernelError(what, got, "bind as many names as there are values", FormulaError)
     return x[place]
 
 
@@ -136,7 +136,7 @@ def pick(x: Tensor, index: Tensor, shared: int, new: int, rest: int, run: int | 
     """
     if index.is_floating_point() or index.dtype == torch.bool:
         fix = "cast(index, dtype='int64')"
-        raise Misfit("a pick takes whole numbers.", f"an index of {index.dtype}", fix, FormulaError)
+        raise KernelError("a pick takes whole numbers.", f"an index of {index.dtype}", fix, FormulaError)
     index = index.long()
     if run is not None:
         mine, others = x.dim() - shared - rest, index.dim() - shared - new + 1
@@ -169,7 +169,7 @@ def pick_one(x: Tensor, place: float | Tensor, dim: int) -> Tensor:
     if isinstance(place, Tensor):
         return torch.index_select(x, dim, place.long().reshape(1)).squeeze(dim)
     if not math.isfinite(place) or place != int(place):
-        raise Misfit("a pick is a whole number.", str(place), "round(...), or floor(...)", FormulaError)
+        raise KernelError("a pick is a whole number.", str(place), "round(...), or floor(...)", FormulaError)
     if not 0 <= place < x.shape[dim]:
         raise _outside(int(place), int(place), x.shape[dim])
     return torch.select(x, dim, int(place))
@@ -183,13 +183,13 @@ def _pick_rows(x: Tensor, index: Tensor, shared: int) -> Tensor:
     return found.reshape((*index.shape, *rest))
 
 
-def out_of_range(index: Tensor, size: int) -> Misfit:
+def out_of_range(index: Tensor, size: int) -> KernelError:
     return _outside(*((int(index.min()), int(index.max())) if index.numel() else (0, 0)), size)
 
 
-def _outside(low: int, high: int, size: int) -> Misfit:
+def _outside(low: int, high: int, size: int) -> KernelError:
     bad = low if low < 0 else high
-    return Misfit(
+    return KernelError(
         f"the index {bad} is out of range.",
         f"indices from {low} to {high}, an axis of size {size}",
         f"give whole numbers from 0 to {size - 1}",
@@ -311,7 +311,7 @@ def level(
     ]
     operands = [Operand(shape, data, kept) for shape, (data, _, kept, _) in zip(own, facts, strict=True)]
     if strict and len(values) == 2 and met(operands[0], operands[1], facts[0][3] or facts[1][3]) is None:
-        raise Misfit(
+        raise KernelError(
             "the values do not meet within a sample.",
             " and ".join(map(str, own)),
             "name the axes: a[c, h] and b[c]",

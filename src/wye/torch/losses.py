@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import Misfit
+from ..errors import KernelError
 from . import functions as f
 from .kernels import rows
 
@@ -33,7 +33,7 @@ def cross_entropy(logits: Tensor, target: Tensor, reduction: str, ignore_index: 
         )
         return _over(found.reshape(logits.shape[:-1]), reduction)
     if target.is_floating_point() or target.shape != logits.shape[:-1]:
-        raise Misfit(
+        raise KernelError(
             "class ids are whole numbers, one for each row of the logits.",
             f"{target.dtype} of shape {tuple(target.shape)} for logits {tuple(logits.shape)}",
             "cast(target, dtype='int64')",

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from ..torch.chain import Chain
-from ..torch.looping import Repeat, While
-from ..torch.node import Node
+from ..torch.flow.chain import Chain
+from ..torch.flow.looping import Repeat, While
+from ..torch.flow.node import Node
 
 
 def title(node: Node) -> str:

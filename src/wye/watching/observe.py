@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from ..errors import InputError
-from ..torch.node import Count, Node
+from ..torch.flow.node import Count, Node
 from .account import Path, Weight
 from .attribute import Ways, within
 from .report import table

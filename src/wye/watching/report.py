@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..torch.node import Node
+from ..torch.flow.node import Node
 from .account import Path, Weight
 from .attribute import title, within
 

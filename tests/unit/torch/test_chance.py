@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import wye
-from wye.torch.chance import fall
+from wye.torch.flow.chance import fall
 
 X = torch.zeros(2, 1)
 
@@ -201,7 +201,7 @@ def test_it_survives_another_dtype() -> None:
 
 
 def test_a_net_that_is_gone_leaves_nothing_behind() -> None:
-    from wye.torch.chance import ALIVE
+    from wye.torch.flow.chance import ALIVE
 
     before = len(ALIVE)
     net, _ = thrown()

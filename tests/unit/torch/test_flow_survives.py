@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import wye
-from wye.torch.node import Node
+from wye.torch.flow.node import Node
 
 X = torch.tensor([[3.0, 4.0], [0.1, 0.2], [-1.0, 2.0], [0.0, 0.0]])
 C = torch.tensor([1.0, 0.0, 1.0, 0.0])

@@ -8,12 +8,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ..errors import FlowError, InputError, PartError, did_you_mean, listed
-from ..formula.formula import Formula
+from ...errors import FlowError, InputError, PartError, did_you_mean, listed
+from ...formula.formula import Formula
+from ..making import Recipe
+from ..parts import check_names
 from .chance import Dice, version
 from .condition import FLOWING, Condition, Wants, as_source, check_same_sides
-from .making import Recipe
-from .parts import check_names
 from .stage import Stage, as_module, share, stage
 from .values import Value, alike, floating, leaves, mapped, rows_alike, shapes, take
 

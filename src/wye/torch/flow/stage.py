@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import nn
 
-from ..errors import InputError, PartError, did_you_mean, listed
-from ..formula.formula import Formula
+from ...errors import InputError, PartError, did_you_mean, listed
+from ...formula.formula import Formula
+from ..join import Frozen, Join
 from .condition import FLOWING, Wants
-from .join import Frozen, Join
 from .values import Value
 
 

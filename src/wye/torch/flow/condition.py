@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import FlowError, FormulaError, InputError, PartError, Place, did_you_mean, listed
-from ..formula.codegen import Signature, function
-from ..formula.formula import Formula
-from ..formula.graph import NUMBER, SAMPLE, Kind
-from ..formula.schedule import Schedule
-from ..formula.tree import Call, Name, walk
-from .failures import explained
-from .front import FRONT
-from .making import Recipe, dtype_class
-from .parts import Parts
+from ...errors import FlowError, FormulaError, InputError, PartError, Place, did_you_mean, listed
+from ...formula.codegen import Signature, function
+from ...formula.formula import Formula
+from ...formula.graph import NUMBER, SAMPLE, Kind
+from ...formula.schedule import Schedule
+from ...formula.tree import Call, Name, walk
+from ..failures import explained
+from ..front import FRONT
+from ..making import Recipe, dtype_class
+from ..parts import Parts
 
 FLOWING = "x"
 DICE = ("die", "coin")

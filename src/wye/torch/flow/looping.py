@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ..errors import FlowError, PartError
+from ...errors import FlowError, PartError
 from .active import Active
 from .chain import Chain
 from .condition import Condition, Decides

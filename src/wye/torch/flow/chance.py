@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from ..errors import FlowError
+from ...errors import FlowError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

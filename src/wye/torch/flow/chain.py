@@ -7,9 +7,9 @@ from typing import Any, cast, overload
 
 from torch import nn
 
-from ..errors import PartError
+from ...errors import PartError
+from ..parts import NAME, reserved
 from .node import OWN, Node
-from .parts import NAME, reserved
 from .values import Value, batch_size
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import FlowError
+from ...errors import FlowError
 from .condition import Decides
 from .node import Count, Node, repr_line
 from .values import Value, alike, batch_size, leaves, mapped, merge, shapes, splice, take
