@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from .axes import seen_order, shown, unique
+from .cures import miscounted
 from .graph import REST, SAMPLE, Axes, Graph, Guard, Value, with_kind
 from .meeting import lay
 from .reader import tensor
@@ -104,7 +105,7 @@ def _renamed(graph: Graph, value: Value, labels: Sequence[str], span: Span, name
         labels = (*labels[:place], *order[place : place + max(0, missing)], *labels[place + 1 :])
     if len(labels) != len(order):
         raise graph.shape_error(
-            f"`{text}` has {len(order)} axes, yet {len(labels)} are named.",
+            miscounted(text, len(order), len(labels)),
             span,
             f"axes [{shown(order)}]",
             f"name each: {text}[{shown(order)}]",

@@ -12,7 +12,7 @@ from typing import cast
 from ..errors import FormulaError, RangeError
 from .axes import shown
 from .check import Capturing, Check, Tensor
-from .cures import bare, cure, stretched, with_names
+from .cures import bare, cure, cure_count, miscounted, stretched, with_names
 from .graph import REST, SAMPLE, Axes, Guard
 from .room import Concat, ExpandAs, Free, Product, Room, Stack, Take
 from .shapes import Operand, Shape, broadcast, met
@@ -105,13 +105,12 @@ class Sizes(Check):
         shape, axes = shapes[0], self.axes
         named = [name for name in axes if name not in (REST, SAMPLE)]
         if len(shape) < len(axes) - (REST in axes) or (REST not in axes and len(shape) != len(axes)):
-            lead = SAMPLE in axes
+            own = shape[1:] if SAMPLE in axes else shape
+            known = [shown([name]) for name in named]
             raise self.error(
-                f"`{self.words(0)}` has {len(shape) - lead} axes, yet {len(named)} are named.",
-                f"{self.words(0)} {shape[1:] if lead else shape}",
-                "leave the brackets out"
-                if len(shape) == lead
-                else f"name each of them: {with_names(bare(self.words(0)), shape[1:] if lead else shape)}",
+                miscounted(self.words(0), len(own), len(named)),
+                f"{self.words(0)} {own}",
+                cure_count(bare(self.words(0)), own, known) if own else "leave the brackets out",
             )
         before = axes.index(REST) if REST in axes else len(axes)
         sizes = {
@@ -131,7 +130,7 @@ class Sizes(Check):
             raise self.error(
                 f"the axis `{shown([name])}` has two sizes.",
                 f"{size} in `{self.words(0)}`, {other} in `{where}`",
-                "give the two axes names of their own, or values of one size",
+                f"give values of one size along `{shown([name])}`, or name axes that differ by different names",
             )
 
 

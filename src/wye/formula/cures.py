@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 from .shapes import Shape
 
@@ -20,30 +21,58 @@ def stretched(shapes: Sequence[Shape]) -> Shape | None:
 
 def with_names(text: str, shape: Shape) -> str:
     """A value with names for its axes, as the cure shows it."""
-    return bracketed(text, [LETTERS[place] if place < len(LETTERS) else f"a{place}" for place in range(len(shape))])
+    return bracketed(text, _letters(len(shape)))
 
 
 def cure(left: str, right: str, shapes: Sequence[Shape]) -> str:
-    """Both values with names for their axes, one name for one size; an axis of size 1 that would stretch is picked."""
-    first = [LETTERS[place % len(LETTERS)] for place in range(len(shapes[0]))]
-    second: list[str] = []
-    alike = len(shapes[0]) == len(shapes[1])
-    for place, size in enumerate(shapes[1]):
-        same = [name for name, other in zip(first, shapes[0], strict=True) if other == size and name not in second]
-        if place < len(first) and first[place] in same:
-            second.append(first[place])
-        elif alike and 1 in (size, shapes[0][place]):
-            second.append("0" if size == 1 else first[place])
-            first[place] = first[place] if size == 1 else "0"
-        elif same and not alike:
-            second.append(same[-1])
-        elif len(shapes[0]) < len(shapes[1]):
-            second.append(next(letter for letter in LETTERS if letter not in (*first, *second)))
-        else:
-            return "give them one shape"
-    if not (set(first) <= {*second, "0"} or set(second) <= {*first, "0"}):
+    """Both values with names for their axes, one name for one size, in one order."""
+    names = _named_alike(shapes) if len(shapes[0]) == len(shapes[1]) else _named_within(shapes)
+    if names is None:
         return "give them one shape"
-    return f"name the axes: {bracketed(left, first)} and {bracketed(right, second)}"
+    return f"name the axes: {bracketed(left, names[0])} and {bracketed(right, names[1])}"
+
+
+def _letters(count: int) -> list[str]:
+    return [LETTERS[place] if place < len(LETTERS) else f"a{place}" for place in range(count)]
+
+
+def _named_alike(shapes: Sequence[Shape]) -> tuple[list[str], list[str]] | None:
+    """Names for two shapes of one rank: an axis of size 1 that would stretch is picked."""
+    sides = [list(names) for names in (_letters(len(shapes[0])),) * 2]
+    for place, sizes in enumerate(zip(*shapes, strict=True)):
+        if sizes[0] == sizes[1]:
+            continue
+        if 1 not in sizes:
+            return None
+        sides[sizes.index(1)][place] = "0"
+    crossed = all("0" in side for side in sides)
+    return None if crossed else (sides[0], sides[1])
+
+
+def _named_within(shapes: Sequence[Shape]) -> tuple[list[str], list[str]] | None:
+    """Names for two shapes of which the shorter is found in the longer, as far behind as it goes."""
+    short, long = sorted(shapes, key=len)
+    names = _letters(len(long))
+    for places in reversed(list(combinations(range(len(long)), len(short)))):
+        if all(long[place] == size for place, size in zip(places, short, strict=True)):
+            few = [names[place] for place in places]
+            return (names, few) if len(shapes[0]) > len(shapes[1]) else (few, names)
+    return None
+
+
+def cure_count(text: str, shape: Shape, named: Sequence[str]) -> str:
+    """A value with as many names as it has axes; axes of size 1 that are left over are picked."""
+    wide = [place for place, size in enumerate(shape) if size != 1]
+    if len(wide) == len(named) < len(shape):
+        names = dict(zip(wide, named, strict=True))
+        return f"pick from the axis of size 1: {bracketed(text, [names.get(p, '0') for p in range(len(shape))])}"
+    return f"name each of them: {with_names(text, shape)}"
+
+
+def miscounted(text: str, axes: int, named: int) -> str:
+    """What is wrong where a value has more axes than names, or fewer."""
+    has = "1 axis" if axes == 1 else f"{axes} axes"
+    return f"`{text}` has {has}, yet {named} {'is' if named == 1 else 'are'} named."
 
 
 def bracketed(text: str, names: Sequence[str]) -> str:
