@@ -7,11 +7,12 @@ import time
 
 import torch
 
-from . import axes, flow, join
+from . import axes, flow, join, start
 from .table import table
 from .timing import versions
 
 GROUPS = {
+    "start": ("import wye in an empty Python, as the caller waits", start.rows),
     "flow": ("a skipped block over one call of an empty module, CPU time", flow.rows),
     "join": ("Join over the module written by hand, CPU time", join.rows),
     "product": ("a product of matrices by named axes over a @ b.T, forward and backward", axes.product_rows),
@@ -25,12 +26,12 @@ def main(names: list[str]) -> None:
         raise SystemExit(f"no group {unknown[0]!r}: choose from {' '.join(GROUPS)}")
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    start = time.perf_counter()
+    began = time.perf_counter()
     print(versions())
     for name in names or GROUPS:
         title, rows = GROUPS[name]
         print(f"\n{table(title, rows())}", flush=True)
-    print(f"\n{time.perf_counter() - start:.0f} s")
+    print(f"\n{time.perf_counter() - began:.0f} s")
 
 
 if __name__ == "__main__":
