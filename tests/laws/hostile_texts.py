@@ -12,7 +12,10 @@ TOKENS = """x y s w n z m out f sum mean max softmax where concat stack take siz
 b k i j t ... ( ) [ ] , = == < <= + - * / ** @ % and or not True False 0 1 2 0.5 1e308 1e-3 -1 99 axis=1 keepdims=True
 dtype='int64' reduction='none' where= "a" 'b' \n g = g[b, k] = x[b, k] s[i, j] w[b] n[b] x[b, n[b]] if for lambda None
 : . ; # $ \\ \x00 \uff58 é 9**9**9 __class__ import type half to self _0 _self forward""".replace("\n", " ").split(" ")
-PIECES = ("(", "[", "-", "not ", "x[", "x + ", "f(", "x ** ", "2 ** ", "x @ ", "x, ", "sum(", "x[b, k] * ", "w[b] / ")
+PIECES = (
+    *("(", "[", "-", "not ", "x[", "x + ", "f(", "x ** ", "2 ** ", "x @ ", "x, ", "sum("),
+    *("x[b, k] * ", "w[b] / ", "z < "),
+)
 SPARE = [token for token in TOKENS if token] + ["\n", " ", "\n"]
 
 
@@ -73,26 +76,7 @@ def crossed(one: str, two: str, random: Random) -> str:
 
 def repeated(random: Random) -> str:
     """A piece many times over."""
-    piece = random.choice(
-        (
-            "(",
-            "[",
-            "-",
-            "not ",
-            "x[",
-            "x + ",
-            "f(",
-            "x ** ",
-            "2 ** ",
-            "x @ ",
-            "x, ",
-            "sum(",
-            "x[b, k] * ",
-            "w[b] / ",
-            "z < ",
-        )
-    )
-    return piece * random.choice((10, 63, 64, 65, 500, 3_000)) + random.choice(
+    return random.choice(PIECES) * random.choice((10, 63, 64, 65, 500, 3_000)) + random.choice(
         ("x", "x" + ")" * 65, "", "z", "x[b, k]")
     )
 
