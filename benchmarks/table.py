@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,10 +27,6 @@ class Row:
         if self.limit is None:
             return ""
         return "ok" if round(self.ratio, 3) <= self.limit else "over"  # as printed
-
-
-def geometric_mean(values: Sequence[float]) -> float:
-    return math.exp(sum(map(math.log, values)) / len(values))
 
 
 def table(title: str, rows: Sequence[Row]) -> str:

@@ -39,6 +39,9 @@ def evaluate(formula: str | Formula, /, *, strict: bool = True, **values: Any) -
         >>> float(wye.evaluate("mean(w[b] * (pred[b, k] - label[b, k]) ** 2)", w=w, pred=pred, label=label))
         2.0
     """
+    if not isinstance(strict, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        fix = "write strict=False, or call the value otherwise"
+        raise InputError("`strict` is a setting, not a value.", "evaluate(..., strict=...)", type(strict).__name__, fix)
     checked = formula if isinstance(formula, Formula) else _formula(formula)
     torch = sys.modules.get("torch")
     if torch is not None and any(isinstance(value, torch.Tensor) for value in _flat(values)):

@@ -130,7 +130,10 @@ class Scope:
             if name in known:
                 place = (span[0] + self.source.offset, span[1] + self.source.offset)
                 raise self.graph.error(
-                    f"`{name}` names an axis and a value.", place, name, "give the axis another name"
+                    f"`{name}` names an axis and a value.",
+                    place,
+                    name,
+                    f"give the axis another name; to pick by the value, name its axes: {name}[i]",
                 )
 
     # the program

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..errors import FormulaError, ShapeError, did_you_mean
 from . import reducing
 from .axes import shown
-from .functions import DTYPES, FUNCTIONS, LATER, Function, Option
+from .functions import DTYPES, FUNCTIONS, LATER, OUTSIDE, WRITTEN, Function, Option
 from .graph import NUMBER, SAMPLE, Graph, Guard, Kind, Value
 from .meeting import meet
 from .numeric import fold
@@ -57,7 +57,11 @@ def unknown_function(reader: Reader, node: Call, parts: Sequence[str]) -> Formul
         return reader.graph.error(
             f"`{name}` is not yet part of the language.", span, name, "compute it outside and give it as an input"
         )
-    fix = did_you_mean(name, [*parts, *FUNCTIONS], f"give a part of that name: {name}=...")
+    otherwise = f"give a part of that name: {name}=..."
+    if name in WRITTEN and name not in parts:
+        fix = f"write {WRITTEN[name]}"
+    else:
+        fix = otherwise if name in OUTSIDE else did_you_mean(name, [*parts, *FUNCTIONS], otherwise)
     return reader.graph.error(f"there is no function and no part called `{name}`.", span, name, fix)
 
 
@@ -178,9 +182,6 @@ def _constant(reader: Reader, function: Function, keyword: str, node: Node) -> O
     return constant
 
 
-BOOLEAN = frozenset({"where"})
-
-
 def elementwise(reader: Reader, name: str, nodes: Sequence[Node], bound: Bound) -> Value:
     """A function of each entry; several arguments meet by name."""
     graph, span = reader.graph, bound.span
@@ -218,7 +219,7 @@ def _random(reader: Reader, bound: Bound) -> Value:
             f"`{bound.function.name}` falls only in conditions, times and indices.",
             bound.span,
             reader.graph.written_at(bound.span),
-            "give it to When, Repeat, While or Switch",
+            "give it to When or Repeat",
         )
     values = [reader.read(node) for node in bound.values.values()]
     if not numbers_only(values):

@@ -48,7 +48,7 @@ class Meet(Check):
         else:
             what = f"`{left}` and `{right}` would broadcast to something larger than both."
         got = self.described(shapes) + (f" -> {both}" if both else "")
-        return self.error(what, got, cure(left, right, shapes))
+        return self.error(what, got, cure(left, right, shapes, self.text))
 
 
 class NoAxes(Check):
@@ -59,7 +59,7 @@ class NoAxes(Check):
         rank = len(shapes[0]) - bool(sample)
         if rank > 0:
             text = self.words(0)
-            fix = f"name the axes: {with_names(text, shapes[0])}"
+            fix = f"name the axes: {with_names(text, shapes[0], self.text)}"
             raise self.error(
                 f"`{text}` has axes without names beside the named axes [{names}].", f"{text} {shapes[0]}", fix
             )
@@ -154,7 +154,7 @@ class Exact(Check):
 
     def verify(self, shapes: Sequence[Shape]) -> None:
         if shapes[0] != shapes[1]:
-            fix = cure(self.words(0), self.words(1), shapes)
+            fix = cure(self.words(0), self.words(1), shapes, self.text)
             raise self.error("the loss takes two values of one shape.", self.described(shapes), fix)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import combinations
 
 from .shapes import Shape
 
-LETTERS = "bkdtefgh"
+LETTERS = "bkdtefghijlmnopqrsuvwxyz"
 
 
 def stretched(shapes: Sequence[Shape]) -> Shape | None:
@@ -19,26 +20,30 @@ def stretched(shapes: Sequence[Shape]) -> Shape | None:
     return tuple(column[0] if column else 1 for column in sizes) if fit else None
 
 
-def with_names(text: str, shape: Shape) -> str:
+def with_names(text: str, shape: Shape, taken: str = "") -> str:
     """A value with names for its axes, as the cure shows it."""
-    return bracketed(text, _letters(len(shape)))
+    return bracketed(text, _letters(len(shape), taken or text))
 
 
-def cure(left: str, right: str, shapes: Sequence[Shape]) -> str:
-    """Both values with names for their axes, one name for one size, in one order."""
-    names = _named_alike(shapes) if len(shapes[0]) == len(shapes[1]) else _named_within(shapes)
+def cure(left: str, right: str, shapes: Sequence[Shape], taken: str = "") -> str:
+    """Both values with names for their axes, one name for one size, in one order, and free in the text `taken`."""
+    letters = _letters(max(map(len, shapes)), taken or f"{left} {right}")
+    names = _named_alike(shapes, letters) if len(shapes[0]) == len(shapes[1]) else _named_within(shapes, letters)
     if names is None:
         return "give them one shape"
     return f"name the axes: {bracketed(left, names[0])} and {bracketed(right, names[1])}"
 
 
-def _letters(count: int) -> list[str]:
-    return [LETTERS[place] if place < len(LETTERS) else f"a{place}" for place in range(count)]
+def _letters(count: int, taken: str) -> list[str]:
+    """Names for axes, none of which is a name in the text `taken`."""
+    names = set(re.findall(r"[A-Za-z_]\w*", taken))
+    free = [letter for letter in LETTERS if letter not in names]
+    return [*free, *(f"axis{place}" for place in range(count))][:count]
 
 
-def _named_alike(shapes: Sequence[Shape]) -> tuple[list[str], list[str]] | None:
+def _named_alike(shapes: Sequence[Shape], letters: Sequence[str]) -> tuple[list[str], list[str]] | None:
     """Names for two shapes of one rank: an axis of size 1 that would stretch is picked."""
-    sides = [list(names) for names in (_letters(len(shapes[0])),) * 2]
+    sides = [list(letters), list(letters)]
     for place, sizes in enumerate(zip(*shapes, strict=True)):
         if sizes[0] == sizes[1]:
             continue
@@ -49,10 +54,10 @@ def _named_alike(shapes: Sequence[Shape]) -> tuple[list[str], list[str]] | None:
     return None if crossed else (sides[0], sides[1])
 
 
-def _named_within(shapes: Sequence[Shape]) -> tuple[list[str], list[str]] | None:
+def _named_within(shapes: Sequence[Shape], letters: Sequence[str]) -> tuple[list[str], list[str]] | None:
     """Names for two shapes of which the shorter is found in the longer, as far behind as it goes."""
     short, long = sorted(shapes, key=len)
-    names = _letters(len(long))
+    names = list(letters)
     for places in reversed(list(combinations(range(len(long)), len(short)))):
         if all(long[place] == size for place, size in zip(places, short, strict=True)):
             few = [names[place] for place in places]

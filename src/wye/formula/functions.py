@@ -163,4 +163,22 @@ FUNCTIONS: dict[str, Function] = {
     function.name: function for function in (*_ELEMENTWISE, *_REDUCTIONS, *_ALONG, *_STRUCTURE, *_RANDOM, *_LOSSES)
 }
 LATER = frozenset({"cumsum", "diff"})
+WRITTEN = {
+    "detach": "stop(x)",
+    "no_grad": "stop(x)",
+    "std": "sqrt(var(x))",
+    "pow": "x ** y",
+    "square": "x ** 2",
+    "einsum": "sum(a[i, d] * b[d, j], d)",
+    "matmul": "sum(a[i, d] * b[d, j], d), or a @ b",
+    "len": "size(b), or size(x, axis=0)",
+    "float": "cast(x, dtype='float32')",
+    "int": "cast(x, dtype='int64')",
+    "maximum": "max(x, y)",
+    "minimum": "min(x, y)",
+    "cat": "concat(x, y)",
+}
+"""Names of other libraries, and how they are written here."""
+OUTSIDE = frozenset({"topk", "prod", "gelu", "silu", "rand", "randn", "argmax", "argmin", "sort", "dropout"})
+"""Names of other libraries that are far from any function of this language, whatever their spelling."""
 DTYPES = ("float16", "bfloat16", "float32", "float64", "int32", "int64", "bool")

@@ -54,7 +54,7 @@ class Free(Room):
         if both is None:
             left, right = self.words(0), self.words(1)
             what = f"`{left}` and `{right}` do not fit together."
-            raise self.error(what, self.described(own), cure(left, right, own))
+            raise self.error(what, self.described(own), cure(left, right, own, self.text))
         self.check(math.prod(both), leaves or own)
 
 

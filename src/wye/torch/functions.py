@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import FormulaError, KernelError
 from ..formula.numeric import Number
+from .kernels import out_of_range
 from .large import is_large, over
 
 Dims = tuple[int, ...]
@@ -269,7 +270,10 @@ def take(values: tuple[Tensor, Tensor], axis: int) -> Tensor:
     if values[1].is_floating_point() or values[1].dtype == torch.bool:
         fix = "cast(index, dtype='int64')"
         raise KernelError("entries are taken at whole numbers.", f"an index of {values[1].dtype}", fix, FormulaError)
-    return torch.index_select(values[0], axis, values[1].long())
+    try:
+        return torch.index_select(values[0], axis, values[1].long())
+    except (IndexError, RuntimeError) as error:
+        raise out_of_range(values[1], values[0].shape[axis]) if "out of" in str(error) else error from None
 
 
 def concat(values: tuple[Tensor, ...], axis: int) -> Tensor:

@@ -55,6 +55,13 @@ class Join(Parts):
 
     def __init__(self, formula: str | Formula | Callable[..., Any], /, *, strict: bool = True, **parts: Any) -> None:
         super().__init__()
+        if not isinstance(strict, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise PartError(
+                "`strict` is a setting, not a part.",
+                "Join(..., strict=...)",
+                type(strict).__name__,
+                "write strict=False, or call the part otherwise",
+            )
         self._strict = strict
         self._inputs: tuple[str, ...] | None = None
         self._hold(parts)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import KernelError
 from . import functions as f
-from .kernels import rows
+from .kernels import out_of_range, rows
 
 
 def mse(pred: Tensor, target: Tensor, reduction: str) -> Tensor:
@@ -40,7 +40,10 @@ def cross_entropy(logits: Tensor, target: Tensor, reduction: str, ignore_index: 
         )
     ids = target.reshape(-1).long()
     how = "none" if reduction == "none" else "sum"
-    found = F.cross_entropy(flat, ids, ignore_index=ignore_index, reduction=how, label_smoothing=label_smoothing)
+    try:
+        found = F.cross_entropy(flat, ids, ignore_index=ignore_index, reduction=how, label_smoothing=label_smoothing)
+    except IndexError as error:
+        raise out_of_range(ids[ids != ignore_index], classes) if "out of bounds" in str(error) else error from None
     if reduction == "none":
         return found.reshape(target.shape)
     return found / (ids != ignore_index).sum().clamp(min=1) if reduction == "mean" else found

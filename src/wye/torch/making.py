@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
@@ -140,6 +140,3 @@ def terms_of(analysis: Analysis) -> dict[str, Value]:
     """Named values that may be without axes, and the unnamed summands of the top line."""
     reached = {**analysis.named, **analysis.summands}
     return {name: value for name, value in reached.items() if value.kind.scalar or (value.kind.axes is None)}
-
-
-Callables = Mapping[str, Callable[..., Any]]

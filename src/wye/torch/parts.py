@@ -37,6 +37,11 @@ def part_kind(name: str, value: object) -> str:
     for types, kind in kinds:
         if isinstance(value, types):
             return kind
+    if isinstance(value, type) and issubclass(value, nn.Module):
+        word = value.__name__
+        raise PartError(
+            f"`{name}` is a class, not a module.", f"{name}={word}", f"the class {word}", f"write {name}={word}(...)"
+        )
     if callable(value):
         return "callable"
     raise PartError(
@@ -125,8 +130,13 @@ class Parts(nn.Module):
         old = self._buffers.get(name)
         place = device or (old.device if old is not None else torch.device("cpu"))
         dtype = torch.float32 if place.type == "mps" else torch.float64
-        self.__dict__[name] = value
-        self._buffers[name] = self._mirrors[name] = torch.tensor(float(value), dtype=dtype, device=place)
+        try:
+            mirror = torch.tensor(float(value), dtype=dtype, device=place)
+        except OverflowError:
+            got = f"{str(value)[:12]}... of {len(str(value))} digits"
+            raise PartError(f"the number `{name}` is too large.", f"{name}=...", got, "give one below 1e308") from None
+        self.__dict__[name] = float(value) if type(value) is int and abs(value) >= 2**63 else value
+        self._buffers[name] = self._mirrors[name] = mirror
 
     def __setattr__(self, name: str, value: Any) -> None:
         kinds = self.__dict__.get("_kinds", {})
@@ -150,9 +160,11 @@ class Parts(nn.Module):
             )
 
     def advance(self) -> None:
-        """Counts one optimizer step; schedules move."""
-        self._step += 1
-        self._refresh()
+        """Counts one optimizer step; schedules move, those of modules inside too."""
+        for module in self.modules():
+            if isinstance(module, Parts):
+                module._step += 1
+                module._refresh()
 
     def _refresh(self) -> None:
         if not self._schedules:

@@ -10,6 +10,8 @@ from ..torch.flow.chain import Chain
 from ..torch.flow.looping import Repeat, While
 from ..torch.flow.node import Node
 
+LOSS = "the loss does not depend on it"
+
 
 def title(node: Node) -> str:
     """A node by its kind and what decides: `When control > 0.5`."""
@@ -59,7 +61,7 @@ class Ways:
         if not weight.requires_grad:
             return "it does not require one"
         whys = [self._why(key, idle) for key in keys]
-        return "the loss does not depend on it" if None in whys else str(whys[0])
+        return LOSS if None in whys else str(whys[0])
 
     def _why(self, key: str, idle: Mapping[str, str]) -> str | None:
         # An idle node further out explains an idle one inside it.

@@ -14,7 +14,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from ..errors import InputError
 from ..torch.flow.node import Count, Node
 from .account import Path, Weight
-from .attribute import Ways, within
+from .attribute import LOSS, Ways, within
 from .report import table
 
 
@@ -54,12 +54,14 @@ class Watch:
         self._steps_of[id(optimizer)] += 1
         self.steps = max(self._steps_of.values())
         idle = self._ways.idle_since(id(optimizer))
+        backward = any(weight.grad is not None for model in self.models.values() for weight in model.parameters())
         for parameter in held:
             keys, grad = self.names[id(parameter)], parameter.grad
             weight = self.weights[keys[0]]
             if grad is None:
                 weight.none += 1
-                weight.reasons[self._ways.reason(keys, parameter, idle)] += 1
+                why = self._ways.reason(keys, parameter, idle)
+                weight.reasons[why if backward or why != LOSS else "no backward reached the model"] += 1
             elif bool((grad.coalesce().values() if grad.is_sparse else grad).count_nonzero()):
                 weight.nonzero += 1
             else:

@@ -64,4 +64,7 @@ def _reasons(weights: Mapping[str, Weight]) -> list[str]:
     for key, weight in weights.items():
         for why, count in weight.reasons.most_common():
             stories.setdefault(f"no gradient on {count} of {weight.steps} steps: {why}", []).append(key)
+    left = [key for key, weight in weights.items() if not weight.steps]
+    if left and len(left) < len(weights):
+        stories["in no optimizer that stepped"] = left
     return [f"{', '.join(keys)}: {story}" for story, keys in stories.items()]

@@ -221,7 +221,7 @@ MESSAGES: list[tuple[str, Values, str]] = [
           in:  x[b, v]
                     ^
           got: v
-          fix: give the axis another name
+          fix: give the axis another name; to pick by the value, name its axes: v[i]
         """,
     ),
     (

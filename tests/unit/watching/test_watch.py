@@ -228,7 +228,7 @@ def test_two_optimizers_are_told_apart() -> None:
     assert seen.weights["1.then.weight"].steps == 2
     # between its own two steps the branch of the second ran, yet the gradient at hand is of the last call alone
     assert reasons(seen, "0.then.weight") == {"When c sent no sample": 3}
-    assert reasons(seen, "1.then.weight") == {"the loss does not depend on it": 1}
+    assert reasons(seen, "1.then.weight") == {"no backward reached the model": 1}
 
 
 def test_a_shared_weight_is_told_once_and_idle_only_where_all_its_owners_are() -> None:
@@ -398,3 +398,15 @@ deep.then.weight                 2         1     0     1
 deep.then.bias                   2         1     0     1
 
 deep.then.weight, deep.then.bias: no gradient on 1 of 2 steps: When control > 0.5 sent no sample"""
+
+
+def test_weights_left_out_of_the_optimizer_and_a_forgotten_backward_are_told() -> None:
+    net = wye.Chain(nn.Linear(2, 2), nn.Linear(2, 1))
+    optimizer = torch.optim.SGD(net[0].parameters(), lr=0.1)
+    with wye.watch(net, optimizer) as seen:
+        net(torch.ones(3, 2))
+        optimizer.step()
+    assert seen.table().splitlines()[-2:] == [
+        "0.weight, 0.bias: no gradient on 1 of 1 steps: no backward reached the model",
+        "1.weight, 1.bias: in no optimizer that stepped",
+    ]

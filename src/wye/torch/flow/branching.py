@@ -18,7 +18,9 @@ class When(Node):
     """Samples for which the condition holds run `then`, the others `otherwise`, or pass unchanged.
 
     For blocks that treat samples alone, y_i = then(x_i) where the condition holds, else otherwise(x_i), or x_i.
-    Exactly the samples taken are computed; a branch that no sample takes is not called.
+    Exactly the samples taken are computed; a branch that no sample takes is not called. A block that mixes samples
+    sees those taken alone, in batch order: a batch norm in a branch counts their mean, not the batch's, and one
+    sample alone is an error.
 
     Args:
         condition: a formula, assignable while running. `x` is the value that flows, without its batch axis; other

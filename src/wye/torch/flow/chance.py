@@ -68,6 +68,9 @@ class Dice(nn.Module):
         self._refresh()
         bits = fall(self._seed, self._steps, place)
         if kind == "coin":
+            if not 0 <= bounds[0] <= 1:
+                fix = "write a probability from 0 to 1"
+                raise FlowError("a coin has a probability.", f"coin({bounds[0]})", f"{bounds[0]}", fix)
             return bits < bounds[0] * 2**32
         low, high = bounds
         fix = f"write die({high}, {low})" if low > high else "round them"

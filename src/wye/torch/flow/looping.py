@@ -68,6 +68,8 @@ class Repeat(Node):
             check_widths([cast(nn.Module, self._modules[name]) for name in stages])
         self.paths = {name: Count() for name in stages}
         self._decide_by(times, "times")
+        if isinstance(self._condition.source, bool | int | float):
+            self._whole_number(self._condition.source)
 
     @property
     def times(self) -> Any:
@@ -135,7 +137,9 @@ class Repeat(Node):
             fix = f"round and bound it: round(relu({text}))"
             return FlowError("a block runs a whole number of times, 0 or more.", repr_line(self), got, fix)
         what = f"of {self._many} blocks a whole number runs, from 0 to {self._many}."
-        return FlowError(what, repr_line(self), got, f"round and bound it: clamp(round({text}), 0, {self._many})")
+        die = f"write die(0, {self._many}), or give it more blocks"
+        fix = die if self._condition.dice else f"round and bound it: clamp(round({text}), 0, {self._many})"
+        return FlowError(what, repr_line(self), got, fix)
 
     def _settled_fall(self, kind: str, bounds: tuple[float, ...]) -> float:
         return bounds[1] if self._condition.bare_die else super()._settled_fall(kind, bounds)
