@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -14,11 +17,18 @@ from torch.utils.hooks import RemovableHandle
 
 from ..errors import InputError, NonFiniteError, PartError, Place, ShapeError, WyeWarning, listed
 from ..formula.formula import Formula
+from ..formula.statements import FILENAME
 from .join import Join
 
 STILL = 100
 """Training calls after which a schedule that never moved is worth a warning."""
 NONFINITE = ("keep", "raise", "skip")
+INNER = (
+    os.path.join(Path(__file__).parents[1], ""),
+    os.path.join(Path(torch.__file__).parent, ""),
+    FILENAME.partition("{")[0],
+)
+"""Where the frames between the user's line and a warning lie."""
 
 Terms = dict[str, Tensor]
 
@@ -30,15 +40,17 @@ class Objective(Join):
     unnamed summands of its last line under their text. Nothing waits for the device.
 
     Args:
-        formula: as for `Join`; its value has no axes.
+        formula: as for `Join`; its value has no axes. A callable returns the total, or the total and its terms.
         on_nonfinite: what becomes of a total that is infinite or NaN: `keep` it; `raise` a NonFiniteError that names
-            the term; or `skip`: return a fresh zero that leads to no weight. The last two wait for the device.
+            the term; or `skip`: return a fresh zero that leads to no weight. The last two wait for the device, so a
+            captured graph refuses them.
         strict: as for `Join`.
         **parts: as for `Join`; whole networks too: one optimizer over `objective.parameters()` trains them all.
 
     Raises:
         ShapeError: the value has axes.
         NonFiniteError: with `on_nonfinite="raise"`.
+        PartError: `raise` and `skip` under torch.compile or torch.export.
 
     Example:
         >>> import torch, wye
@@ -80,27 +92,31 @@ class Objective(Join):
         Raises:
             InputError: an input is in none of them, or two hold different values under its name.
         """
+        place = f"{type(self).__name__}.on(...)"
+        for mapping in mappings:
+            if not hasattr(mapping, "keys"):
+                raise InputError(
+                    "`on` takes mappings.", place, f"a {type(mapping).__name__}", "give a dict, or values by name"
+                )
         given: dict[str, Any] = {}
-        for name in self.inputs:
+        for name in self._made.reads if self._made else self.inputs:
             found = [mapping[name] for mapping in (*mappings, more) if name in mapping]
+            if not found:
+                known = dict.fromkeys(str(key) for mapping in (*mappings, more) for key in mapping)
+                raise InputError(
+                    f"the input `{name}` is in none of the mappings.",
+                    place,
+                    f"keys {listed(known)}",
+                    f"give {name}=..., or a mapping that has it",
+                )
             if any(value is not found[0] for value in found):
                 raise InputError(
-                    f"two mappings hold an input `{name}`.",
-                    f"{type(self).__name__}.on(...)",
+                    f"two mappings hold different values for the input `{name}`.",
+                    place,
                     name,
-                    f"give it by name: {name}=...",
+                    "leave it out of all but one",
                 )
-            if found:
-                given[name] = found[0]
-        missing = [name for name in (self._made.reads if self._made else self.inputs) if name not in given]
-        if missing:
-            known = [name for mapping in (*mappings, more) for name in mapping]
-            raise InputError(
-                f"the input `{missing[0]}` is in none of the mappings.",
-                f"{type(self).__name__}.on(...)",
-                f"keys {listed(map(str, known))}",
-                f"give {missing[0]}=..., or a mapping that has it",
-            )
+            given[name] = found[0]
         return self(**given)
 
     def follow(self, optimizer: Optimizer) -> RemovableHandle:
@@ -114,47 +130,71 @@ class Objective(Join):
 
         return optimizer.register_step_post_hook(advance)
 
-    def advance(self) -> None:
-        """Counts one optimizer step by hand; schedules move."""
-        super().advance()
-        self._still = -1
+    def _install_callable(self) -> None:
+        super()._install_callable()
+        plain: Callable[..., Any] = self.__dict__["forward"]
+
+        def forward(*args: Any, **kwargs: Any) -> tuple[Tensor, Terms]:
+            value = plain(*args, **kwargs)
+            if isinstance(value, tuple):
+                whole = cast(tuple[Any, ...], value)
+                if len(whole) == 2 and isinstance(whole[1], Mapping):
+                    return self._finish(whole[0], whole[1])
+            return self._finish(value, {})
+
+        forward.__signature__ = cast(Any, plain).__signature__  # type: ignore[attr-defined]
+        self.__dict__["forward"] = forward
 
     def _finish(self, total: Any, terms: Mapping[str, Any]) -> tuple[Tensor, Terms]:
         """The total and its terms, from what the formula computed."""
-        if not isinstance(total, Tensor):
+        if isinstance(total, bool | int | float):
             total = torch.as_tensor(float(total))
-        if total.dim() != 0:
-            text = self._made.text if self._made else ""
-            line = str(self.formula).rpartition("\n")[2]
-            raise ShapeError(
-                "the value of an objective has no axes.",
-                Place(text, 0, len(text.partition("\n")[0])) if text else line,
-                f"shape {tuple(total.shape)}",
-                f"take the mean: mean({line})",
-            )
+        if not isinstance(total, Tensor) or total.dim() != 0:
+            raise self._no_scalar(total)
         plain = {
             name: value.detach() if isinstance(value, Tensor) else torch.as_tensor(float(value))
             for name, value in terms.items()
             if (isinstance(value, Tensor) and value.dim() == 0) or isinstance(value, bool | int | float)
         }
-        if not torch.compiler.is_compiling():
-            self._watch_schedules()
-            if self._on_nonfinite != "keep" and not bool(torch.isfinite(total)):
-                return self._nonfinite(total, plain), plain
+        if torch.compiler.is_compiling():
+            if self._on_nonfinite != "keep":
+                refuse_to_wait(self._on_nonfinite)
+            return total, plain
+        self._watch_schedules()
+        if self._on_nonfinite != "keep" and not bool(torch.isfinite(total)):
+            return self._nonfinite(total, plain), plain
         return total, plain
+
+    def _no_scalar(self, total: object) -> ShapeError:
+        what, got = "the value of an objective is one number.", "None" if total is None else f"a {type(total).__name__}"
+        if isinstance(total, Tensor):
+            what, got = "the value of an objective has no axes.", f"shape {tuple(total.shape)}"
+        if self._made is None or not isinstance(self.formula, Formula):
+            return ShapeError(what, self._shown(), got, "return the mean, or (total, terms)")
+        values = self.formula.program.values
+        line = str(self.formula).rpartition("\n")[2]
+        fix = f"take the mean: mean({line})" if isinstance(total, Tensor) else "write one sum on the last line"
+        return ShapeError(what, Place(self._made.text, values[0].span[0], values[-1].span[1]), got, fix)
+
+    def _shown(self) -> str:
+        """The formula as an error shows it."""
+        formula = self.formula
+        return str(formula) if isinstance(formula, Formula) else getattr(formula, "__qualname__", repr(formula))
 
     def _nonfinite(self, total: Tensor, terms: Terms) -> Tensor:
         if self._on_nonfinite == "skip":
             return torch.zeros_like(total, requires_grad=total.requires_grad)
         guilty = [name for name, term in terms.items() if not bool(torch.isfinite(term))]
         values = ", ".join(f"{name} = {float(term):g}" for name, term in terms.items())
-        what = f"the term `{guilty[0]}` is not finite." if guilty else "the total is not finite, though every term is."
-        fix = 'look into that term, or skip such batches: on_nonfinite="skip"'
-        raise NonFiniteError(what, str(self.formula), values or f"total = {float(total):g}", fix)
+        what = f"the total is not finite{', though every term is' if terms else ''}."
+        if guilty:
+            what = f"the term `{guilty[0]}` is not finite."
+        fix = f'look into {"that term" if guilty else "the sum"}, or skip such batches: on_nonfinite="skip"'
+        raise NonFiniteError(what, self._shown(), values or f"total = {total.item():g}", fix)
 
     def _watch_schedules(self) -> None:
         """A schedule that no optimizer step ever moves is hardly meant."""
-        if not self._schedules or self._still < 0 or not self.training or not torch.is_grad_enabled():
+        if not self._schedules or self._step or not self.training or not torch.is_grad_enabled():
             return
         self._still += 1
         if self._still == STILL:
@@ -163,8 +203,29 @@ class Objective(Join):
                 f"{names} never moved in {STILL} training calls: "
                 "say objective.follow(optimizer), or advance() by hand.",
                 WyeWarning,
-                stacklevel=2,
+                stacklevel=users_level() - 1,
             )
 
+
+def users_level() -> int:
+    """The stack level, seen from here, of the first frame outside of wye, its formulas and torch."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_back is not None and frame.f_code.co_filename.startswith(INNER):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def refuse_to_wait(setting: str) -> None:
+    """Raises from within a capture; marked as a constant, so that Dynamo runs it and the message comes through."""
+    raise PartError(
+        "a captured graph cannot wait for the device.",
+        "Objective(..., on_nonfinite=...)",
+        f"on_nonfinite={setting!r}",
+        'build it with on_nonfinite="keep", or compile the networks and call the objective outside',
+    )
+
+
+# What torch.compiler.assume_constant_result does, without importing all of Dynamo.
+refuse_to_wait._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 __all__ = ["Objective"]
