@@ -160,7 +160,9 @@ class Scope:
             return
         product = isinstance(node, Chain) and node.rest[0][0] not in ("+", "-")
         text = write(node) if sign == "+" else f"-{write(node)}" if product else write(Negative(node))
-        self.summands.setdefault(text, value)
+        if text in self.summands:  # written twice, it counts twice: the terms add up to the total
+            value = operator(self, "+", self.summands[text], value, self.at(node))
+        self.summands[text] = value
 
     def line(self, line: Line) -> None:
         target, *others = line.targets

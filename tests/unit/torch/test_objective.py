@@ -488,3 +488,9 @@ def test_copies_stand_alone(formula: Any) -> None:
         with torch.no_grad():
             other.net.weight.zero_()
         assert objective.net.weight.any()
+
+
+def test_a_summand_written_twice_counts_twice() -> None:
+    total, terms = wye.Objective("mean(x) + 2 * mean(y) + mean(x)")(torch.ones(3), torch.ones(3))
+    assert {name: term.item() for name, term in terms.items()} == {"mean(x)": 2.0, "2 * mean(y)": 2.0}
+    assert total.item() == 4.0
