@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import wye
+from tests.errors.messages import cases, check
 
 
 class Labelled(nn.Module):
@@ -51,20 +51,14 @@ def assigned(name: str, value: object) -> None:
     setattr(join("a(x) * gain", a=line(), gain=1.0), name, value)
 
 
-CASES = [
-    case.partition("\n")[::2]
-    for case in Path(__file__).with_name("join_messages.txt").read_text().removesuffix("\n").split("\n\n")
-    if case.startswith(">>> ")
-]
+CASES = cases("join_messages.txt")
 
 
 @pytest.mark.parametrize(("call", "message"), CASES, ids=[call for call, _ in CASES])
 def test_the_whole_message(call: str, message: str) -> None:
     with pytest.raises(wye.WyeError) as caught:
         eval(call.removeprefix(">>> "))
-    error = caught.value
-    assert f"{type(error).__name__}: {error}" == message
-    assert all((error.what, error.where, error.got, error.fix))
+    check(caught.value, message)
 
 
 SHAPES = [

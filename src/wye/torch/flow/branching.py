@@ -10,11 +10,12 @@ from torch import Tensor
 
 from ...errors import FlowError
 from .condition import Decides
-from .node import Count, Node, repr_line
+from .conditional import Conditional
+from .node import Count, repr_line
 from .values import Value, alike, batch_size, leaves, mapped, merge, shapes, splice, take
 
 
-class When(Node):
+class When(Conditional):
     """Samples for which the condition holds run `then`, the others `otherwise`, or pass unchanged.
 
     For blocks that treat samples alone, y_i = then(x_i) where the condition holds, else otherwise(x_i), or x_i.
@@ -63,15 +64,6 @@ class When(Node):
         self._other = "passed" if otherwise is None else "otherwise"
         self.paths = {"then": Count(), self._other: Count()}
         self._decide_by(condition, "condition")
-
-    @property
-    def condition(self) -> Any:
-        """What decides, to be read and assigned."""
-        return self._condition.source
-
-    @condition.setter
-    def condition(self, source: Decides) -> None:
-        self._decide_by(source, "condition", later=True)
 
     def forward(self, x: Value, **sides: Any) -> Value:
         condition = self._condition

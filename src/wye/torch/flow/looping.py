@@ -12,6 +12,7 @@ from ...errors import FlowError, PartError
 from .active import Active
 from .chain import Chain
 from .condition import Condition, Decides
+from .conditional import Conditional
 from .node import Count, Node, repr_line
 from .values import Value, batch_size
 
@@ -172,7 +173,7 @@ def width(block: nn.Module, side: str) -> int | None:
     return None
 
 
-class While(Node):
+class While(Conditional):
     """A block that each sample runs for as long as its condition holds.
 
     x <- block(x) while condition(x), at most `max_steps` times. A sample that never enters passes unchanged, with
@@ -226,15 +227,6 @@ class While(Node):
         self.max_steps, self.on_limit = max_steps, on_limit
         self.paths = {"block": Count(), "passed": Count(), "stopped": Count()}
         self._decide_by(condition, "condition")
-
-    @property
-    def condition(self) -> Any:
-        """What decides, to be read and assigned."""
-        return self._condition.source
-
-    @condition.setter
-    def condition(self, source: Decides) -> None:
-        self._decide_by(source, "condition", later=True)
 
     def _check_decider(self, condition: Condition) -> None:
         if condition.dice:
