@@ -10,6 +10,7 @@ import wye
 def cases(name: str) -> list[tuple[str, str]]:
     """The calls and messages of a file beside this one."""
     blocks = Path(__file__).with_name(name).read_text().removesuffix("\n").split("\n\n")
+    assert any(block.startswith(">>> ") for block in blocks), f"{name} holds no call"
     return [(call, message) for call, _, message in (b.partition("\n") for b in blocks if b.startswith(">>> "))]
 
 

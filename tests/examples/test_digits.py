@@ -27,4 +27,7 @@ def test_make_run_learns_the_digits_and_ends_in_the_table() -> None:
     rows = {line.split("  ")[1]: line.split()[-2:] for line in table.splitlines() if line.startswith("  ")}
     assert {"then", "passed", "times 0", "times 1", "times 2", "times 3"} <= rows.keys()
     assert all(int(samples) > 0 for samples, _ in (rows[path] for path in ("then", "passed")))
-    assert re.search(r"no gradient on \d+ of 8800 steps: Repeat die\(0, 3\) ran no round of it\n$", done.stdout)
+    shown = re.search(r"From `make run`:\n\n```\n(.*?\n)```", (ROOT / "README.md").read_text())
+    assert shown is not None
+    assert shown[1] in done.stdout
+    assert done.stdout.endswith("Repeat die(0, 3) ran no round of it\n")
