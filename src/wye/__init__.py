@@ -30,7 +30,10 @@ _HOME = {
     **dict.fromkeys(("Join", "frozen"), "torch.join"),
     "Objective": "torch.objective",
     "Schedule": "formula.schedule",
-    **dict.fromkeys(("Chain", "When", "Repeat", "While", "Takes"), "torch.flow"),
+    **dict.fromkeys(
+        ("Chain", "When", "Switch", "Repeat", "While", "RandomChoice", "EarlyExit", "Takes", "seed", "tick"),
+        "torch.flow",
+    ),
     **dict.fromkeys(("watch", "Watch"), "watching.observe"),
 }
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

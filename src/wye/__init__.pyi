@@ -11,10 +11,15 @@ from .evaluation import evaluate as evaluate
 from .formula.formula import Formula as Formula
 from .formula.schedule import Schedule as Schedule
 from .torch.flow import Chain as Chain
+from .torch.flow import EarlyExit as EarlyExit
+from .torch.flow import RandomChoice as RandomChoice
 from .torch.flow import Repeat as Repeat
+from .torch.flow import Switch as Switch
 from .torch.flow import Takes as Takes
 from .torch.flow import When as When
 from .torch.flow import While as While
+from .torch.flow import seed as seed
+from .torch.flow import tick as tick
 from .torch.join import Join as Join
 from .torch.join import frozen as frozen
 from .torch.objective import Objective as Objective

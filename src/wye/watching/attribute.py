@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from ..torch.flow.chain import Chain
-from ..torch.flow.looping import Repeat, While
+from ..torch.flow.looping import While
 from ..torch.flow.node import Node
+from ..torch.flow.repeating import Repeat
 
 LOSS = "the loss does not depend on it"
 

@@ -12,7 +12,8 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from ..errors import InputError
-from ..torch.flow.node import Count, Node
+from ..torch.flow.counts import Count
+from ..torch.flow.node import Node
 from .account import Path, Weight
 from .attribute import LOSS, Ways, within
 from .report import table

@@ -5,40 +5,54 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from .values import Value, merge, take
+from ..front import capturing
+from .values import Value, merge, split, take
 
 
 class Active:
-    """The samples still on their way: they leave one after the other, and are put together in order at the end."""
+    """The samples still on their way: they leave one after the other, and are put together in order at the end.
+
+    Args:
+        x: the value that flows.
+        sides: side inputs.
+        moving: names of those that travel with their samples.
+        size: how many samples there are.
+    """
 
     def __init__(self, x: Value, sides: Mapping[str, Any], moving: frozenset[str], size: int) -> None:
         self.value, self.sides, self.moving, self.size = x, dict(sides), moving, size
         self.index: Tensor | None = None
-        self.left: list[tuple[Tensor, Value]] = []
+        self.places: list[Tensor] = []
+        self.pieces: list[Value] = []
+        self.left_out = 0
 
-    def keep(self, mask: Tensor) -> None:
-        """Only the samples of the mask go on."""
+    def keep(self, mask: Tensor, instead: Value = None) -> None:
+        """Only the samples of the mask go on; the others leave, with their rows of `instead` if that is given."""
         staying = mask.nonzero().squeeze(1)
-        if staying.numel() == self.size:
+        count, hurry = staying.shape[0], not capturing()
+        if hurry and count == self.size:
             return
-        places = torch.arange(self.size, device=mask.device) if self.index is None else self.index
         leaving = (~mask).nonzero().squeeze(1)
-        self.left.append((places[leaving], take(self.value, leaving)))
-        self.index = places[staying]
-        self.value = take(self.value, staying)
+        self.places.append(leaving if self.index is None else self.index[leaving])
+        if hurry and not count:
+            self.pieces.append(self.value if instead is None else instead)
+        elif instead is None:
+            self.value, gone = split(self.value, (staying, leaving))
+            self.pieces.append(gone)
+        else:
+            self.value = take(self.value, staying)
+            self.pieces.append(take(instead, leaving))
+        self.index = staying if self.index is None else self.index[staying]
         self.sides = {n: take(v, staying) if n in self.moving else v for n, v in self.sides.items()}
-        self.size = staying.numel()
-
-    @property
-    def left_out(self) -> int:
-        """How many have left."""
-        return sum(index.numel() for index, _ in self.left)
+        self.left_out += self.size - count
+        self.size = count
 
     def result(self) -> Value:
+        """All samples, in the order of the batch."""
         if self.index is None:
             return self.value
-        pieces = [*self.left, (self.index, self.value)] if self.size else self.left
-        return merge(pieces)
+        if not capturing() and not self.size:
+            return merge(self.places, self.pieces)
+        return merge([*self.places, self.index], [*self.pieces, self.value])

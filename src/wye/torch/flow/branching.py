@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...errors import FlowError
+from ..front import capturing
 from .condition import Decides
 from .conditional import Conditional
-from .node import Count, repr_line
-from .values import Value, alike, batch_size, leaves, mapped, merge, shapes, splice, take
+from .counts import Count
+from .tokens import by_token
+from .values import Value, batch_size, merge, part, splice, split
+from .widths import check_same_width, check_widths
 
 
 class When(Conditional):
@@ -29,7 +31,8 @@ class When(Conditional):
             batch. A callable gets the batch and returns () or (B,).
         then: the branch; beside a pass-through it keeps the shape.
         otherwise: the other branch.
-        per: `sample`, or `batch`: the condition sees the whole batch and has one element.
+        per: `sample`; `batch`: the condition sees the whole batch and has one element; or `token`: all axes but the
+            last are taken for samples.
         eval: in eval, the truth of the whole condition where it throws a coin or a die.
         shared: names of side inputs that are not per sample.
         **parts: what the condition reads, as for `Join`.
@@ -60,6 +63,7 @@ class When(Conditional):
         super().__init__()
         branches = {"then": then} if otherwise is None else {"then": then, "otherwise": otherwise}
         self._settle(branches, per, shared, parts)
+        check_widths(self, list(branches), "one" if otherwise is None else "both", "When(...)")
         self._eval = eval
         self._other = "passed" if otherwise is None else "otherwise"
         self.paths = {"then": Count(), self._other: Count()}
@@ -71,17 +75,22 @@ class When(Conditional):
         taken = None
         if len(sides) == len(condition.inputs) and not condition.dice:
             taken = condition.of_numbers(sides)
-        if taken is None:
-            self._checked(sides, size)
-            if not size:
-                return self._empty(x, sides)
-            taken = self._asked(x, sides, size)
         if taken is False and size and self._other == "passed":
             self.paths["passed"].add(size)
             return x
+        if self.per == "token":
+            return by_token(self._run, x, sides, self.shared, self.line)
+        return self._run(x, sides, size)
+
+    def _run(self, x: Value, sides: Mapping[str, Any], size: int) -> Value:
+        self._checked(sides, size)
+        if not capturing() and not size:
+            return self._empty(x, sides)
+        taken = self._asked(x, sides, size)
         if isinstance(taken, Tensor):
-            return self._parted(taken if taken.dtype == torch.bool else taken != 0, x, sides, size)
-        return self._whole("then" if taken else self._other, x, sides, size) if size else self._empty(x, sides)
+            mask = taken if taken.dtype == torch.bool else taken != 0
+            return self._parted(mask if mask.dim() else mask.expand(size), x, sides, size)
+        return self._whole("then" if taken else self._other, x, sides, size)
 
     def _whole(self, path: str, x: Value, sides: Mapping[str, Any], size: int) -> Value:
         """All samples on one path."""
@@ -90,22 +99,24 @@ class When(Conditional):
 
     def _parted(self, mask: Tensor, x: Value, sides: Mapping[str, Any], size: int) -> Value:
         index = mask.nonzero().squeeze(1)
-        count = index.numel()
-        if count in (0, size):
+        count = index.shape[0]
+        if not capturing() and count in (0, size):
             return self._whole("then" if count else self._other, x, sides, size)
         if self._other == "passed":
             self.paths["passed"].add(size - count)
-            return splice(x, index, self._piece("then", x, sides, index))
+            rows, rest = part(x, index)
+            return splice(rest, index, self._piece("then", rows, sides, index))
         others = (~mask).nonzero().squeeze(1)
-        pieces = [(index, self._piece("then", x, sides, index)), (others, self._piece("otherwise", x, sides, others))]
-        self._check_same_width(*(value for _, value in pieces))
-        return merge(pieces)
+        rows, left = split(x, (index, others))
+        pieces = [self._piece("then", rows, sides, index), self._piece("otherwise", left, sides, others)]
+        check_same_width(self, {"then": pieces[0], "otherwise": pieces[1]})
+        return merge((index, others), pieces)
 
-    def _piece(self, path: str, x: Value, sides: Mapping[str, Any], index: Tensor) -> Value:
+    def _piece(self, path: str, rows: Value, sides: Mapping[str, Any], index: Tensor) -> Value:
         """A branch on the samples at `index`."""
-        count = index.numel()
+        count = index.shape[0]
         self.paths[path].add(count)
-        return self._branch(path, take(x, index), self._with(sides, index), count, self._other == "passed")
+        return self._branch(path, rows, self._with(sides, index), count, self._other == "passed")
 
     def _empty(self, x: Value, sides: Mapping[str, Any]) -> Value:
         """No samples: they pass, or a branch says which shape comes out and learns nothing from it."""
@@ -113,20 +124,7 @@ class When(Conditional):
             return x
         taken = True if self._condition.reads_flowing else self._asked(x, sides, 0)
         path = "then" if isinstance(taken, Tensor) or taken else self._other
-        with torch.no_grad():
-            new = self._branch(path, x, sides, 0, keeps=False)
-        # The way back to x stays open, as it would be with samples.
-        given = [tensor.sum() for tensor in leaves(x) if tensor.requires_grad]
-        return mapped(lambda rows: sum(given, rows) if rows.is_floating_point() else rows, new) if given else new
-
-    def _check_same_width(self, then: Value, otherwise: Value) -> None:
-        if not alike(then, otherwise, 1):
-            raise FlowError(
-                "the two branches return different shapes.",
-                repr_line(self),
-                f"then {shapes(then)}, otherwise {shapes(otherwise)}",
-                "give both the same width",
-            )
+        return self._on_nothing(path, x, sides)
 
     def extra_repr(self) -> str:
         return self._typed(repr(self._condition))

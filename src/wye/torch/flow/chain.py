@@ -8,7 +8,9 @@ from typing import Any, cast, overload
 from torch import nn
 
 from ...errors import PartError
+from ..front import capturing
 from ..parts import NAME, reserved
+from .counts import Count
 from .node import OWN, Node
 from .values import Value, batch_size
 
@@ -46,13 +48,20 @@ class Chain(Node):
                 raise PartError(f"`{name}` is no name for a stage.", f"{name}=...", repr(name), fix)
         stages = {**{str(place): module for place, module in enumerate(modules)}, **named}
         self._settle(stages, "batch", shared, {})
+        self._ran = Count()
 
     def forward(self, x: Value, **sides: Any) -> Value:
+        size = batch_size(x, "Chain")
         if sides:
-            self._checked(sides, batch_size(x, "Chain"))
+            self._checked(sides, size)
+        if capturing() or size:
+            self._ran.add(size)
         for name in self._stages:
             x = self._stage(name, x, sides)
         return x
+
+    def _run_of(self, stage: str) -> Count:
+        return self._ran
 
     def __len__(self) -> int:
         return len(self._stages)

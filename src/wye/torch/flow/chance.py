@@ -1,28 +1,36 @@
 """Dice: one fall for each node and optimizer step, a hash of the node's seed and that step.
 
 No generator is involved, so a recomputed forward, several forwards before one step, and a resumed run all see the
-same die.
+same die. In a captured graph the hash is computed by tensors of int64, and the step is their input: one graph serves
+all falls.
 """
 
 from __future__ import annotations
 
+import warnings
 import weakref
-from typing import TYPE_CHECKING, Any
+import zlib
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from ...errors import FlowError
+from ...errors import FlowError, PartError, WyeWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MASK = 0xFFFFFFFF
+PATIENCE = 100
+"""So many training calls without one step of an optimizer that holds the node's weights, and the die warns."""
 
 
-def mix(value: int) -> int:
+Number = TypeVar("Number", int, Tensor)
+
+
+def mix(value: Number) -> Number:
     """A hash of 32 bits; the constants stay below 2**31, so that tensors of int64 can compute it too.
 
     It is applied several times over, so it must not undo itself: no constant may be the inverse of the other modulo
@@ -33,7 +41,7 @@ def mix(value: int) -> int:
     return value ^ (value >> 15)
 
 
-def fall(seed: int, step: int, place: int) -> int:
+def fall(seed: Number, step: Number, place: int) -> Number:
     """32 random bits for one die of a node at a step."""
     return mix(mix(mix(seed & MASK) ^ (step & MASK)) ^ (place * 0x9E3779B & MASK))
 
@@ -56,6 +64,7 @@ class Dice(nn.Module):
     def _remember(self) -> None:
         self._seed, self._steps = (int(value) for value in self.state.tolist())
         self._known = self.state, version(self.state)
+        self._calls, self._task = 0, -1
         ALIVE.add(self)
 
     def _refresh(self) -> None:
@@ -63,10 +72,20 @@ class Dice(nn.Module):
         if self._known[0] is not self.state or self._known[1] != version(self.state):
             self._remember()
 
+    def bits(self, place: int) -> int:
+        """32 random bits, for what stands at a place of the formula."""
+        self._refresh()
+        self._wait()
+        return fall(self._seed, self._steps, place)
+
+    def captured_bits(self, place: int) -> Tensor:
+        """The same as a tensor without axes, within a capture."""
+        self._refuse_export()
+        return fall(self.state[0], self.state[1], place)
+
     def fall(self, kind: str, place: int, bounds: tuple[float, ...]) -> float:
         """What the die or the coin at a place of the formula shows."""
-        self._refresh()
-        bits = fall(self._seed, self._steps, place)
+        bits = self.bits(place)
         if kind == "coin":
             if not 0 <= bounds[0] <= 1:
                 fix = "write a probability from 0 to 1"
@@ -83,12 +102,56 @@ class Dice(nn.Module):
             )
         return int(low) + bits % (int(high) - int(low) + 1)
 
+    def captured_fall(self, kind: str, place: int, bounds: tuple[Any, ...]) -> Tensor:
+        """The same as a tensor without axes, within a capture."""
+        bits = self.captured_bits(place)
+        if kind == "coin":
+            return bits < bounds[0] * 2**32
+        low, high = (bound.long() if isinstance(bound, Tensor) else int(bound) for bound in bounds)
+        return low + bits % (high - low + 1)
+
+    def _refuse_export(self) -> None:
+        if torch.compiler.is_exporting():
+            raise FlowError(
+                "an exported graph has no optimizer, so its die would show one face for ever.",
+                "torch.export",
+                "a module in training",
+                "export in eval, where nothing is drawn: module.eval()",
+            )
+
+    _refuse_export._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+    def _wait(self) -> None:
+        """A die that is thrown again and again while no optimizer moves it is told of."""
+        if self._steps or not torch.is_grad_enabled():
+            return
+        self._calls += 1
+        if self._calls == PATIENCE:
+            warnings.warn(
+                f"a die has shown one face in {PATIENCE} training calls, for no optimizer has stepped that holds "
+                "weights of its node; give them to one, or call wye.tick(module) after each step",
+                WyeWarning,
+                stacklevel=2,
+            )
+
     def advance(self) -> None:
         """Moves on by one optimizer step."""
         self._refresh()
-        self._steps += 1
-        self.state = torch.tensor([self._seed, self._steps], device=self.state.device)
-        self._known = self.state, version(self.state)
+        self._put(self._seed, self._steps + 1)
+
+    def reseed(self, seed: int) -> None:
+        """Another seed; the step stays."""
+        self._refresh()
+        self._put(seed, self._steps)
+
+    @property
+    def seed(self) -> int:
+        self._refresh()
+        return self._seed
+
+    def _put(self, seed: int, steps: int) -> None:
+        self.state = torch.tensor([seed, steps], device=self.state.device)
+        self._remember()
 
     def weights(self) -> Iterator[nn.Parameter]:
         node = self.__dict__["_node"]()
@@ -116,14 +179,80 @@ ALIVE: weakref.WeakSet[Dice] = weakref.WeakSet()
 
 
 def _count(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-    """After an optimizer's step, the dice of the nodes whose weights it holds move on."""
+    """After an optimizer's step, the dice of the nodes whose weights it holds move on.
+
+    A step within a backward comes before parts of that backward, which may recompute what it needs: then they move
+    at its end, once.
+    """
     held: set[int] | None = None
+    task = torch._C._current_graph_task_id()  # pyright: ignore[reportPrivateUsage]
     for dice in list(ALIVE):
         weights = {id(weight) for weight in dice.weights()}
         if held is None:
             held = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
-        if not weights or weights & held:
+        if weights and not weights & held:
+            continue
+        if task == -1:
             dice.advance()
+        elif dice._task != task:
+            dice._task = task
+            torch.autograd.Variable._execution_engine.queue_callback(dice.advance)
 
 
 register_optimizer_step_post_hook(_count)
+
+
+def seed(module: nn.Module, value: int | None = None) -> int:
+    """Gives each die in a module a seed of its own, made of `value` and of the path to the die.
+
+    A deep copy throws the same dice as its original, until it is seeded.
+
+    Args:
+        module: the module; dice are found at any depth.
+        value: a whole number; None: of the seed that the die has.
+
+    Returns:
+        How many dice there are.
+
+    Example:
+        >>> import copy, torch, wye
+        >>> net = wye.Repeat(torch.nn.Linear(2, 2), "die(0, 3)")
+        >>> twin = copy.deepcopy(net)
+        >>> wye.seed(twin, 7)
+        1
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise PartError(
+            "a seed is a whole number.", f"seed(..., {value!r})", type(value).__name__, "write seed(net, 7)"
+        )
+    found = dice_of(module)
+    for path, dice in found.items():
+        given = dice.seed if value is None else value
+        dice.reseed(mix(mix(given & MASK) ^ mix(given >> 32 & MASK) ^ zlib.crc32(path.encode())) >> 1)
+    return len(found)
+
+
+def tick(module: nn.Module) -> int:
+    """Moves each die in a module on by one step, where no optimizer of torch does.
+
+    Args:
+        module: the module; dice are found at any depth.
+
+    Returns:
+        How many dice there are.
+
+    Example:
+        >>> import torch, wye
+        >>> net = wye.Repeat(torch.nn.Linear(2, 2), "die(0, 3)")
+        >>> wye.tick(net)
+        1
+    """
+    found = dice_of(module)
+    for dice in found.values():
+        dice.advance()
+    return len(found)
+
+
+def dice_of(module: nn.Module) -> dict[str, Dice]:
+    """The dice in a module by their paths; one that is held twice has its first."""
+    return {path: one for path, one in module.named_modules() if isinstance(one, Dice)}

@@ -17,7 +17,7 @@ from ...formula.graph import NUMBER, SAMPLE, Kind
 from ...formula.schedule import Schedule
 from ...formula.tree import Call, Name, walk
 from ..failures import explained
-from ..front import FRONT
+from ..front import FRONT, capturing
 from ..making import Recipe, dtype_class
 from ..parts import Parts
 
@@ -25,6 +25,8 @@ FLOWING = "x"
 DICE = ("die", "coin")
 NUMBERS = (bool, int, float)
 Decides = str | Formula | Callable[..., Any] | bool | int
+Code = tuple[str, str]
+"""What an input is: a `number`, `one` value for the batch, `shared` or `each` sample's; and the class of its dtype."""
 Made = tuple[FunctionType, bool]
 """The function, and whether its value is per sample."""
 
@@ -51,9 +53,11 @@ class Condition:
     def __init__(self, source: Any, node: Wants, recipe: Recipe | None, per: str, what: str) -> None:
         self.source: Formula | Callable[..., Any] | bool | int = source
         self.node, self.recipe, self.per, self.what = node, recipe, per, what
-        self.title = title(what)
+        self.title, self.shown = title(what), str(self)
         self.dice, self.bare_die = False, False
-        self.made: dict[tuple[Kind, ...], Made] = {}
+        self.die_sides: int | None = None
+        self.made: dict[tuple[Code, ...], Made] = {}
+        self.traced: dict[tuple[Code, ...], Made] = {}
         self.plain: FunctionType | None = None  # of those, the one from plain numbers to a plain number
         self.places: dict[str, Place] = {}
         if recipe is None:
@@ -72,6 +76,8 @@ class Condition:
         self.calls = frozenset(value.span for value in values if value.op == "call")
         self.dice = any(value.op == "random" for value in values)
         self.bare_die = analysis.outputs[0].op == "random" and analysis.outputs[0].facts[0] == "die"
+        if self.bare_die and analysis.outputs[0].args[1].op == "constant":
+            self.die_sides = int(analysis.outputs[0].args[1].facts[0])  # type: ignore[call-overload]
         self.places = {str(value.facts[0]): Place(self.text, *value.span) for value in values if value.op == "input"}
         if len(analysis.outputs) > 1:
             got, fix = f"{len(analysis.outputs)} values", "join them: by and, by or, by +"
@@ -99,19 +105,30 @@ class Condition:
         return FLOWING in self.inputs if self.recipe else not isinstance(self.source, NUMBERS)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "made": {}, "plain": None}
+        return {**self.__dict__, "made": {}, "traced": {}, "plain": None}
 
     def __call__(self, x: Any, sides: Mapping[str, Any], size: int) -> Any:
-        """A plain number where the whole batch is decided at once, else a tensor with one element for each sample."""
+        """A plain number where the whole batch is decided at once, else a tensor with one element for each sample.
+
+        In a capture, a tensor without axes decides for the batch.
+        """
         if isinstance(self.source, NUMBERS):
             return self.source
         with torch.no_grad():
-            if not isinstance(self.source, Formula):
-                value = self.source(x, **{name: sides[name] for name in self.sides if name in sides})
-                return self._settled(value, self.per == "sample", size)
-            given = [x if name == FLOWING else self._side(sides, name) for name in self.inputs]
-            made, sample = self._function(given)
-            return self._settled(self._run(made, given), sample, size)
+            sample = self.per == "sample"
+            if self.recipe is None:
+                value = self.source(x, **{name: sides[name] for name in self.sides if name in sides})  # type: ignore[operator]
+            else:
+                given = [x if name == FLOWING else self._side(sides, name) for name in self.inputs]
+                codes = tuple([self._code(name, value) for name, value in zip(self.inputs, given, strict=True)])
+                if capturing():
+                    self._prepare(codes)
+                    made, sample = self.traced[codes]
+                    value = made(self.node, *given)
+                else:
+                    made, sample = self._function(codes)
+                    value = self._run(made, given)
+            return self._captured(value, sample) if capturing() else self._settled(value, sample, size)
 
     def of_numbers(self, sides: Mapping[str, Any]) -> Any:
         """The same where all that it reads are plain numbers; None where they are not."""
@@ -132,32 +149,46 @@ class Condition:
             raise InputError(what, self.places[name], f"side inputs: {listed(sides)}", f"give {name}=...")
         return sides[name]
 
-    def _kind(self, name: str, value: Any) -> Kind:
-        """What a value is: a number, one for the batch, or one for each sample."""
+    def _code(self, name: str, value: Any) -> Code:
+        """What a value is."""
         if isinstance(value, NUMBERS):
-            return NUMBER
+            return "number", "number"
         shared = name in self.node.shared
         if not isinstance(value, Tensor):
-            return Kind(dtype="any", tensor=False, sample=self.per == "sample" and not shared)
-        dtype = dtype_class(value)
-        if value.dim() == 0:
-            return Kind(axes=(), dtype=dtype)
-        if shared:
-            return Kind(dtype=dtype, data=False)
-        return Kind(dtype=dtype, sample=self.per == "sample")
+            return "shared" if shared else "each", "any"
+        return "one" if value.dim() == 0 else "shared" if shared else "each", dtype_class(value)
 
-    def _function(self, given: Sequence[Any]) -> Made:
-        kinds = tuple([self._kind(name, value) for name, value in zip(self.inputs, given, strict=True)])
-        if kinds not in self.made:
-            assert self.recipe is not None
-            analysis = self.recipe.analysis(dict(zip(self.inputs, kinds, strict=True)), dice=True)
-            kind = analysis.outputs[0].kind
-            signature = Signature(self.inputs, assumed=False, callables=self.recipe.callables)
-            sample = kind.sample or SAMPLE in (kind.axes or ())
-            self.made[kinds] = function(analysis, FRONT, signature), sample
-            if kind.number and all(one == NUMBER for one in kinds):
-                self.plain = self.made[kinds][0]
-        return self.made[kinds]
+    def _kind(self, code: Code) -> Kind:
+        where, dtype = code
+        if where == "number":
+            return NUMBER
+        if dtype == "any":
+            return Kind(dtype="any", tensor=False, sample=self.per == "sample" and where == "each")
+        if where == "one":
+            return Kind(axes=(), dtype=dtype)
+        return Kind(dtype=dtype, data=False) if where == "shared" else Kind(dtype=dtype, sample=self.per == "sample")
+
+    def _function(self, codes: tuple[Code, ...]) -> Made:
+        if codes not in self.made:
+            self.made[codes] = self._make(codes, traced=False)
+        return self.made[codes]
+
+    def _prepare(self, codes: tuple[Code, ...]) -> None:
+        """Makes the function for a capture; Dynamo runs this as it is, and looks into what it left."""
+        if codes not in self.traced:
+            self.traced[codes] = self._make(codes, traced=True)
+
+    _prepare._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+    def _make(self, codes: tuple[Code, ...], traced: bool) -> Made:
+        assert self.recipe is not None
+        kinds = dict(zip(self.inputs, map(self._kind, codes), strict=True))
+        analysis = self.recipe.analysis(kinds, dice=True)
+        signature = Signature(self.inputs, assumed=False, traced=traced, callables=self.recipe.callables)
+        kind, made = analysis.outputs[0].kind, function(analysis, FRONT, signature)
+        if kind.number and not traced and all(where == "number" for where, _ in codes):
+            self.plain = made
+        return made, kind.sample or SAMPLE in (kind.axes or ())
 
     def _run(self, made: FunctionType, given: Sequence[Any]) -> Any:
         try:
@@ -182,6 +213,19 @@ class Condition:
             return value.reshape(size)
         raise self._too_many(value, sample, size)
 
+    def _captured(self, value: Any, sample: bool) -> Any:
+        """The same as `_settled` within a capture: what is wrong with values alone is found when the graph runs."""
+        if not isinstance(value, Tensor):
+            return value
+        if value.is_floating_point():
+            torch._assert_async(~value.isnan().any(), f"{self.title} is not a number: {self.shown}")  # pyright: ignore
+        while value.dim() > int(sample) and value.shape[-1] == 1:
+            value = value.squeeze(-1)
+        if value.dim() > int(sample):
+            fix = f"write any({self.shown}) or all({self.shown})" if self.what == "condition" else "reduce it"
+            refuse(f"{self.title} has not one element for each sample.", self.shown, f"{value.dim()} axes", fix)
+        return value
+
     def _number(self, value: Any) -> Any:
         if isinstance(value, NUMBERS):
             return value
@@ -201,6 +245,14 @@ class Condition:
         fix = "reduce it: max(...) or sum(...)" if self.what == "times" else f"write any({self}) or all({self})"
         fix = fix if self.recipe else "return a tensor of one axis, with one element for each sample"
         return FlowError(f"{self.title} has not one element for each sample.", self.place, got, fix)
+
+
+def refuse(what: str, where: str, got: str, fix: str) -> None:
+    """Raises from within a capture; marked as a constant, so that Dynamo runs it and the message comes through."""
+    raise FlowError(what, where, got, fix)
+
+
+refuse._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def title(what: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -10,33 +11,22 @@ from torch import Tensor, nn
 
 from ...errors import FlowError, InputError, PartError, did_you_mean, listed
 from ...formula.formula import Formula
+from ..front import capturing
 from ..making import Recipe
 from ..parts import check_names
 from .chance import Dice, version
-from .condition import FLOWING, Condition, Wants, as_source, check_same_sides
+from .condition import FLOWING, Condition, Wants, as_source, check_same_sides, refuse
+from .counts import Count
 from .stage import Stage, as_module, share, stage
 from .values import Value, alike, floating, leaves, mapped, rows_alike, shapes, take
 
-PER = ("sample", "batch")
-OWN = frozenset({"dice", "max_steps", "on_limit", "paths", "per", "shared", "wants"})
+PER = ("sample", "batch", "token")
+OWN = frozenset({"dice", "max_steps", "on_limit", "paths", "per", "shared", "wants", "line"})
 """Names that every node of a flow needs for itself."""
 
 
-class Count:
-    """How often a path ran, and on how many samples."""
-
-    __slots__ = ("calls", "samples")
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.samples = 0
-
-    def add(self, samples: int) -> None:
-        self.calls += 1
-        self.samples += samples
-
-    def __repr__(self) -> str:
-        return f"Count(calls={self.calls}, samples={self.samples})"
+NODES: weakref.WeakSet[Node] = weakref.WeakSet()
+"""All nodes there are, for what happens at an optimizer's step."""
 
 
 class Node(Wants):
@@ -53,7 +43,7 @@ class Node(Wants):
         kind = type(self).__name__
         if per not in PER:
             raise PartError(
-                f"a {kind} decides per sample or per batch.", f"per={per!r}", repr(per), "write per='sample'"
+                f"a {kind} decides per sample, batch or token.", f"per={per!r}", repr(per), "write per='sample'"
             )
         if FLOWING in parts:
             fix = "give the part another name"
@@ -71,20 +61,21 @@ class Node(Wants):
         self._stages = {name: stage(cast(nn.Module, self._modules[name])) for name in stages}
         self.wants = frozenset(name for one in self._stages.values() for name in one.sides.values())
         share(self, self.shared)
+        NODES.add(self)
 
     def _decide_by(self, source: Any, what: str, later: bool = False) -> None:
         """Takes a condition or times; one that comes later reads no more than the first."""
         source = as_source(source, what)
         recipe = self._recipe(source) if isinstance(source, Formula) else None
-        condition = Condition(source, self, recipe, self.per, what)
+        condition = Condition(source, self, recipe, "batch" if self.per == "batch" else "sample", what)
         self._check_decider(condition)
         if later:
             check_same_sides(condition, self.wants)
         self._modules.pop(what, None)
         if isinstance(source, nn.Module):
             self._modules[what] = source
-        if condition.dice and "dice" not in self._modules:
-            self._modules["dice"] = Dice(self)
+        if condition.dice:
+            self._throw()
         self.wants |= frozenset(condition.sides)
         self._condition = condition
 
@@ -111,15 +102,27 @@ class Node(Wants):
             return self._eval
         return self._condition(x, sides, size)
 
-    def _fall(self, kind: str, place: int, *bounds: float) -> float:
+    def _throw(self) -> None:
+        """Gives it dice."""
+        if "dice" not in self._modules:
+            self._modules["dice"] = Dice(self)
+
+    def _bits(self) -> Any:
+        """32 random bits: a number, or a tensor without axes in a capture."""
+        dice = cast(Dice, self._modules["dice"])
+        return dice.captured_bits(0) if capturing() else dice.bits(0)
+
+    def _fall(self, kind: str, place: int, *bounds: float) -> Any:
         """One fall of a die or a coin; in eval nothing is drawn."""
         if not self.training:
             return self._settled_fall(kind, bounds)
-        return cast(Dice, self._modules["dice"]).fall(kind, place, bounds)
+        dice = cast(Dice, self._modules["dice"])
+        return dice.captured_fall(kind, place, bounds) if capturing() else dice.fall(kind, place, bounds)
 
     def _settled_fall(self, kind: str, bounds: tuple[float, ...]) -> float:
         """What a die shows in eval; without a rule of its own it must be said."""
-        raise FlowError("nothing is drawn in eval.", repr_line(self), f"a {kind}", "say what holds instead: eval=...")
+        refuse("nothing is drawn in eval.", self.line, f"a {kind}", "say what holds instead: eval=...")
+        return bounds[0]
 
     # what watchers ask
 
@@ -163,6 +166,14 @@ class Node(Wants):
         """The side inputs that travel with their samples."""
         return frozenset(n for n, v in sides.items() if n not in self.shared and any(t.dim() for t in leaves(v)))
 
+    def _run_of(self, stage: str) -> Count:
+        """How often a stage ran."""
+        return self.paths[stage]
+
+    def runs(self) -> list[tuple[str, Count]]:
+        """Its stages by name, and how often each ran."""
+        return [(stage, self._run_of(stage)) for stage in self._stages]
+
     def _with(self, sides: Mapping[str, Any], index: Tensor) -> dict[str, Any]:
         """The side inputs of the samples at `index`."""
         moving = self._per_sample(sides)
@@ -177,28 +188,62 @@ class Node(Wants):
 
     def _branch(self, name: str, x: Value, sides: Mapping[str, Any], size: int, keeps: bool = True) -> Value:
         """A stage on some of the samples, which writes not into them; beside a pass-through it `keeps` the shape."""
+        if capturing():
+            return self._captured_branch(name, x, sides, keeps)
         before = [version(tensor) for tensor in leaves(x)]
         new = self._lone(name, x, sides)
         if before != [version(tensor) for tensor in leaves(x)]:
             fix = "use the one that returns a new tensor, such as ReLU() for ReLU(inplace=True)"
-            raise FlowError(
-                f"the branch `{name}` writes into its input.", repr_line(self), "an in-place operation", fix
-            )
+            raise FlowError(f"the branch `{name}` writes into its input.", self.line, "an in-place operation", fix)
         if keeps and not alike(x, new):
             raise FlowError(
                 f"the branch `{name}` changes the shape beside samples that pass unchanged.",
-                repr_line(self),
+                self.line,
                 f"{shapes(x)} -> {shapes(new)}",
                 "keep the shape, or widen all samples in a stage before",
             )
         if not keeps and not rows_alike(new, size):
             raise FlowError(
                 f"the branch `{name}` returns not one row for each of its samples.",
-                repr_line(self),
+                self.line,
                 f"{shapes(x)} -> {shapes(new)}",
                 "keep the batch axis first",
             )
         return self._as_flowing(name, x, new, keeps)
+
+    def _on_nothing(self, name: str, x: Value, sides: Mapping[str, Any]) -> Value:
+        """A stage on an empty batch: it says which shape comes out, and learns nothing from it."""
+        with torch.no_grad():
+            new = self._branch(name, x, sides, 0, keeps=False)
+        # The way back to x stays open, as it would be with samples.
+        given = [tensor.sum() for tensor in leaves(x) if tensor.requires_grad]
+        return mapped(lambda rows: sum(given, rows) if rows.is_floating_point() else rows, new) if given else new
+
+    def _captured_branch(self, name: str, x: Value, sides: Mapping[str, Any], keeps: bool) -> Value:
+        """The same within a capture, where the number of samples is not known."""
+        self._refuse_lone(name)
+        new = self._stage(name, x, sides)
+        if keeps and not alike(x, new, 1):
+            refuse(
+                f"the branch `{name}` changes the shape beside samples that pass unchanged.",
+                self.line,
+                "another shape",
+                "keep the shape, or widen all samples in a stage before",
+            )
+        return self._as_flowing(name, x, new, keeps)
+
+    def _refuse_lone(self, name: str) -> None:
+        """A captured graph cannot tell a batch norm how many samples it was sent; Dynamo runs this as it is."""
+        branch = cast(nn.Module, self._modules[name])
+        if any(isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training for module in branch.modules()):  # pyright: ignore
+            raise FlowError(
+                f"the branch `{name}` holds a batch norm, which must know how many samples it is sent.",
+                self.line,
+                "training within torch.compile or torch.export",
+                "use LayerNorm or GroupNorm in branches, or leave this node out of the capture",
+            )
+
+    _refuse_lone._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
     def _as_flowing(self, name: str, x: Value, new: Value, keeps: bool) -> Value:
         """What a branch returned, in the dtype of the value that flows."""
@@ -214,7 +259,7 @@ class Node(Wants):
             return rows.to(dtype)
         raise FlowError(
             f"the branch `{name}` returns what the value that flows cannot hold.",
-            repr_line(self),
+            self.line,
             f"{str(rows.dtype)[6:]} beside {str(dtype)[6:]}",
             "let floats flow, or return whole numbers",
         )
@@ -228,7 +273,7 @@ class Node(Wants):
                 raise
             raise FlowError(
                 f"the branch `{name}` was sent one sample, and its batch norm needs two.",
-                repr_line(self),
+                self.line,
                 shapes(x),
                 "use LayerNorm or GroupNorm in branches, or per='batch'",
             ) from None
@@ -244,9 +289,23 @@ class Node(Wants):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        NODES.add(self)
         dice = self._modules.get("dice")
         if isinstance(dice, Dice):
             dice.belongs_to(self)
+
+    @property
+    def line(self) -> str:
+        """It in one line, for errors and tables."""
+        return f"{type(self).__name__}({self.extra_repr()})"
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        super()._apply(fn, recurse)
+        for _, count in self.runs():
+            count.move(fn)
+        for count in self.paths.values():
+            count.move(fn)
+        return self
 
     def _typed(self, *words: str) -> str:
         """What was typed: what decides, the options that are not the default, and the parts that have a text."""
@@ -256,9 +315,4 @@ class Node(Wants):
         return ", ".join([*words, *options, *self._settings()])
 
 
-def repr_line(node: nn.Module) -> str:
-    """A node in one line, for errors and tables."""
-    return f"{type(node).__name__}({node.extra_repr()})"
-
-
-__all__ = ["Count", "Node", "Stage", "repr_line"]
+__all__ = ["Count", "Node", "Stage"]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...errors import FlowError
+from .. import routing
 
 Value = Any
 
@@ -53,7 +54,7 @@ def batch_size(value: Value, where: str) -> int:
     if None in sizes:
         fix = "put the batch axis first; what all samples share goes by name, as a side input"
         raise FlowError("the value that flows has a tensor without a batch axis.", where, shapes(value), fix)
-    if len(set(sizes)) > 1:
+    if any(size != sizes[0] for size in sizes):
         fix = "put the batch axis first in each; what all samples share goes by name, as a side input"
         raise FlowError("the value that flows has tensors of different batch sizes.", where, shapes(value), fix)
     return int(sizes[0] or 0)
@@ -61,21 +62,36 @@ def batch_size(value: Value, where: str) -> int:
 
 def take(value: Value, index: Tensor) -> Value:
     """The samples at `index`; tensors without axes stay as they are."""
-    return mapped(lambda tensor: tensor.index_select(0, index) if tensor.dim() else tensor, value)
+    return mapped(lambda tensor: routing.take(tensor, index) if tensor.dim() else tensor, value)
 
 
-def splice(value: Value, index: Tensor, new: Value) -> Value:
-    """The value with the samples at `index` replaced; dtype and order stay."""
-    return mapped(lambda old, rows: old.index_copy(0, index, rows), value, new)
+def part(value: Value, index: Tensor) -> tuple[Value, Value]:
+    """The samples at `index`, and the rest, which goes into `splice`."""
+    if isinstance(value, Tensor):
+        return routing.part(value, index)
+    pairs = {id(tensor): routing.part(tensor, index) for tensor in leaves(value)}
+    return mapped(lambda tensor: pairs[id(tensor)][0], value), mapped(lambda tensor: pairs[id(tensor)][1], value)
 
 
-def merge(pieces: Sequence[tuple[Tensor, Value]]) -> Value:
+def splice(rest: Value, index: Tensor, new: Value) -> Value:
+    """The rest with new samples at `index`; dtype and order stay."""
+    return mapped(lambda old, rows: routing.splice(old, index, rows), rest, new)
+
+
+def split(value: Value, indices: Sequence[Tensor]) -> list[Value]:
+    """The samples at each index; together the indices name every sample once."""
+    if isinstance(value, Tensor):
+        return list(routing.split(value, indices))
+    pieces = {id(tensor): routing.split(tensor, indices) for tensor in leaves(value)}
+    return [mapped(lambda tensor, at=at: pieces[id(tensor)][at], value) for at in range(len(indices))]
+
+
+def merge(indices: Sequence[Tensor], pieces: Sequence[Value]) -> Value:
     """Pieces of a batch, each with the places of its samples, in the order of the batch."""
     if len(pieces) == 1:
-        return pieces[0][1]
-    order = torch.argsort(torch.cat([index for index, _ in pieces]))
-    first, *others = [value for _, value in pieces]
-    return mapped(lambda *rows: torch.cat(rows).index_select(0, order), first, *others)
+        return pieces[0]
+    first, *others = pieces
+    return mapped(lambda *rows: routing.merge(indices, rows), first, *others)
 
 
 def shapes(value: Value) -> str:

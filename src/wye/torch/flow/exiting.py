@@ -1,0 +1,148 @@
+"""`EarlyExit`: samples leave a deep network as soon as an exit is sure of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...errors import PartError
+from ..front import capturing
+from .active import Active
+from .condition import Decides
+from .counts import Count
+from .node import Node
+from .tokens import by_token
+from .values import Value, batch_size, leaves
+from .widths import check_same_width, check_widths
+
+
+class EarlyExit(Node):
+    """Stages one after the other, each with an exit; a sample leaves at the first exit whose output satisfies `until`.
+
+    h_k = stage_k(h_{k-1}), y_k = exit_k(h_k); y = y_k for the first k at which until(y_k) holds, else the last. Only
+    the samples still there run a stage and its exit.
+
+    Args:
+        stages: modules, formulas or functions, in order.
+        exits: as many, each on what its stage returns; their outputs have one shape.
+        until: a formula, assignable while running, in which `x` is an exit's output without its batch axis; a callable
+            gets the outputs and returns () or (B,). The last exit is not asked.
+        all_exits: whether all samples run everything, and the outputs of all exits are returned as a tuple, as a loss
+            over all exits needs them; assignable.
+        per: `sample`, `batch` or `token`.
+        eval: in eval, the truth of `until` where it throws a coin or a die.
+        shared: names of side inputs that are not per sample.
+        **parts: what `until` reads, as for `Join`.
+
+    Raises:
+        PartError: stages and exits are not equally many, or exits differ in width.
+
+    Example:
+        >>> import torch, wye
+        >>> net = wye.EarlyExit(["x + 1", "x + 1"], ["10 * x", "x"], until="max(x) > 25")
+        >>> net(torch.tensor([[2.0], [1.0]])).squeeze(1)
+        tensor([30.,  3.])
+        >>> net.paths["exit0"].samples, net.paths["stage1"].samples
+        (1, 1)
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Any],
+        exits: Sequence[Any],
+        until: Decides,
+        *,
+        all_exits: bool = False,
+        per: str = "sample",
+        eval: bool | None = None,
+        shared: Iterable[str] = (),
+        **parts: Any,
+    ) -> None:
+        super().__init__()
+        if not stages or len(stages) != len(exits):
+            got = f"{len(stages)} stages, {len(exits)} exits"
+            raise PartError("each stage needs an exit.", "EarlyExit(stages, exits, ...)", got, "give one for each")
+        named = {f"stage{place}": stage for place, stage in enumerate(stages)}
+        outs = {f"exit{place}": one for place, one in enumerate(exits)}
+        self._settle({**named, **outs}, per, shared, parts)
+        check_widths(self, list(outs), "out", "EarlyExit(...)")
+        self._eval, self._depth, self.all_exits = eval, len(stages), all_exits
+        self.paths = {name: Count() for name in (*named, *outs)}
+        self._decide_by(until, "until")
+
+    @property
+    def until(self) -> Any:
+        """What decides, to be read and assigned."""
+        return self._condition.source
+
+    @until.setter
+    def until(self, source: Decides) -> None:
+        self._decide_by(source, "until", later=True)
+
+    def forward(self, x: Value, **sides: Any) -> Value:
+        if self.per == "token":
+            return by_token(self._run, x, sides, self.shared, self.line)
+        return self._run(x, sides, batch_size(x, "EarlyExit"))
+
+    def _run(self, x: Value, sides: Mapping[str, Any], size: int) -> Value:
+        self._checked(sides, size)
+        if self.all_exits:
+            return self._all(x, sides, size)
+        if not capturing() and not size:
+            return self._nothing(x, sides)
+        active, outcome = Active(x, sides, self._per_sample(sides), size), None
+        for place in range(self._depth):
+            before, earlier = active.size, outcome
+            outcome = self._at(place, active)
+            if earlier is not None:
+                check_same_width(self, {f"exit{place - 1}": earlier, f"exit{place}": outcome})
+            if place == self._depth - 1:
+                self.paths[f"exit{place}"].add(before)
+                active.value = outcome
+                break
+            self._part(active, outcome)
+            if capturing() or active.size < before:
+                self.paths[f"exit{place}"].add(before - active.size)
+            if not capturing() and not active.size:
+                break
+        return active.result()
+
+    def _nothing(self, x: Value, sides: Mapping[str, Any]) -> Value:
+        """No samples: the first exit says which shape comes out, and learns nothing from it."""
+        return self._on_nothing("exit0", self._on_nothing("stage0", x, sides), sides)
+
+    def _at(self, place: int, active: Active) -> Value:
+        """A stage and its exit on the samples still there; returns what the exit says."""
+        self.paths[f"stage{place}"].add(active.size)
+        active.value = self._branch(f"stage{place}", active.value, active.sides, active.size, keeps=False)
+        return self._branch(f"exit{place}", active.value, active.sides, active.size, keeps=False)
+
+    def _part(self, active: Active, outcome: Value) -> None:
+        """Lets the samples go that the exit is sure of."""
+        sure = self._asked(outcome, active.sides, active.size)
+        if not isinstance(sure, Tensor):
+            sure = next(leaves(outcome)).new_full((active.size,), bool(sure), dtype=torch.bool)
+        sure = sure if sure.dtype == torch.bool else sure != 0
+        active.keep(~(sure if sure.dim() else sure.expand(active.size)), instead=outcome)
+
+    def _all(self, x: Value, sides: Mapping[str, Any], size: int) -> tuple[Value, ...]:
+        """What every exit says of all samples."""
+        outcomes: list[Value] = []
+        active = Active(x, sides, frozenset(), size)
+        for place in range(self._depth):
+            outcomes.append(self._at(place, active))
+            self.paths[f"exit{place}"].add(size)
+        return tuple(outcomes)
+
+    def _run_of(self, stage: str) -> Count:
+        return self.paths[stage.replace("exit", "stage")]
+
+    def ways_apart(self) -> list[str]:
+        return [path for path in self.paths if path.startswith("exit")]
+
+    def extra_repr(self) -> str:
+        every = ["all_exits=True"] if self.all_exits else []
+        return self._typed(f"until={self._condition!r}", *every)

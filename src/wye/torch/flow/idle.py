@@ -1,0 +1,102 @@
+"""Idle weights: those whose branches took no sample between one optimizer step and the next have no gradient.
+
+In eager, a branch that takes no sample is not called, and its weights get no gradient. Zeros come all the same: from
+`zero_grad(set_to_none=False)`, or from a captured graph, which runs a branch on no rows. Momentum and decay would move
+a weight with a gradient of zeros, so before a step those are set to None. A gradient that is not all zeros never is,
+nor one of a weight that another branch or chain used. A use outside of wye's modules is not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import LBFGS, Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from .node import NODES, Node
+
+SAVED: dict[int, list[tuple[nn.Parameter, Tensor]]] = {}
+"""What LBFGS may move without a gradient, while it steps."""
+
+
+def owned(module: nn.Module) -> Iterator[nn.Parameter]:
+    """The weights of a stage; nodes inside it account for their own."""
+    if isinstance(module, Node):
+        return
+    yield from (weight for weight in module._parameters.values() if weight is not None)
+    for child in module.children():
+        yield from owned(child)
+
+
+def held_by(optimizer: Optimizer) -> set[int]:
+    return {id(weight) for group in optimizer.param_groups for weight in group["params"]}
+
+
+def is_zero(grad: Tensor) -> bool:
+    return not bool((grad._values() if grad.is_sparse else grad).any())  # type: ignore[no-untyped-call]
+
+
+def idle(optimizer: Optimizer, suspect: Callable[[nn.Parameter], bool]) -> list[nn.Parameter]:
+    """The weights among the suspects whose branches took no sample since this optimizer's last step."""
+    who, resting, busy = id(optimizer), list[nn.Module](), list[nn.Module]()
+    for node in list(NODES):
+        for name, count in node.runs():
+            (resting if count.taught == count.seen.get(who, 0) else busy).append(node.get_submodule(name))
+    found = {id(weight): weight for stage in resting for weight in owned(stage) if suspect(weight)}
+    if not found:
+        return []
+    for stage in busy:
+        for weight in owned(stage):
+            found.pop(id(weight), None)
+    held = held_by(optimizer)
+    return [weight for key, weight in found.items() if key in held]
+
+
+def release(optimizer: Optimizer) -> None:
+    """Zero gradients of idle weights become None."""
+    for weight in idle(optimizer, lambda weight: weight.grad is not None):
+        if weight.grad is not None and is_zero(weight.grad):
+            weight.grad = None
+
+
+def before(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Before a step; one that takes a closure has its gradients only after each call of it."""
+    release(optimizer)
+    if isinstance(optimizer, LBFGS):
+        held = held_by(optimizer)
+        weights = {id(w): w for node in NODES for name, _ in node.runs() for w in owned(node.get_submodule(name))}
+        SAVED[id(optimizer)] = [(w, w.detach().clone()) for key, w in weights.items() if key in held]
+    closure = args[1] if len(args) > 1 else kwargs.get("closure")
+    if not callable(closure):
+        return None
+
+    def released() -> Any:
+        value = closure()
+        release(optimizer)
+        return value
+
+    return ((args[0], released, *args[2:]), kwargs) if len(args) > 1 else (args, {**kwargs, "closure": released})
+
+
+def after(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    """After a step the next interval begins. LBFGS moves all weights along one line: idle ones are put back."""
+    saved = SAVED.pop(id(optimizer), None)
+    if saved is not None:
+        resting = {id(weight) for weight in idle(optimizer, lambda weight: weight.grad is None)}
+        with torch.no_grad():
+            for weight, value in saved:
+                if id(weight) in resting:
+                    weight.copy_(value)
+    for node in list(NODES):
+        for _, count in node.runs():
+            count.seen[id(optimizer)] = count.taught
+
+
+# What torch.compiler.disable marks, without importing all of Dynamo: a captured step calls the hooks as they are.
+before._torchdynamo_disable = after._torchdynamo_disable = True  # type: ignore[attr-defined]
+
+register_optimizer_step_pre_hook(before)
+register_optimizer_step_post_hook(after)

@@ -1,0 +1,72 @@
+"""Widths: what layers tell before anything runs, and what branches returned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import nn
+
+from ...errors import FlowError, PartError
+from ..front import capturing
+from .chain import Chain
+from .condition import refuse
+from .node import Node
+from .values import Value, alike, shapes
+
+SHAPELESS = (
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),
+    *(nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Softsign, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Softmax),
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.Identity),
+    *(nn.LayerNorm, nn.GroupNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
+)
+"""Layers that keep the shape."""
+
+
+def check_widths(node: Node, names: Sequence[str], rule: str, place: str) -> None:
+    """Stages that samples may go by or leave out fit each other, as far as their layers tell.
+
+    Args:
+        node: the node that holds them.
+        names: of the stages.
+        rule: `one` width in and out, where samples may pass without them; `both`: one width in, and one out; `out`.
+        place: the call, for errors.
+    """
+    blocks = [node.get_submodule(name) for name in names]
+    into, out = ([width(block, side) for block in blocks] for side in ("in", "out"))
+    groups = {"one": [into + out], "both": [into, out], "out": [out]}[rule]
+    if all(len({*group} - {None}) <= 1 for group in groups):
+        return
+    shown = ", ".join(f"{a or '?'} -> {b or '?'}" for a, b in zip(into, out, strict=True))
+    subject = "the block" if len(names) == 1 else "the exits" if rule == "out" else "the blocks"
+    widths = {"one": "one width, in and out", "both": "one width in, and one width out", "out": "one width out"}[rule]
+    fix = "keep the width, or widen all samples in a stage before" if len(names) == 1 else "give them equal widths"
+    raise PartError(f"{subject} of a {type(node).__name__} must have {widths}.", place, shown, fix)
+
+
+def width(block: nn.Module, side: str) -> int | None:
+    """The features that a block takes or gives, where its first or last layer tells; None: only a run can."""
+    if isinstance(block, nn.Sequential | Chain):
+        layers = list(block) if side == "in" else list(block)[::-1]
+        first = next((layer for layer in layers if not isinstance(layer, SHAPELESS)), None)
+        return None if first is None else width(first, side)
+    for attribute in (f"{side}_features", f"{side}_channels"):
+        size = getattr(block, attribute, None)
+        if isinstance(size, int):
+            return size
+    return None
+
+
+def check_same_width(node: Node, outcomes: Mapping[str, Value]) -> None:
+    """Branches return rows of one shape."""
+    (name, first), *others = outcomes.items()
+    for other, value in others:
+        if alike(first, value, 1):
+            continue
+        if capturing():
+            refuse("the branches return different shapes.", node.line, "a capture", "give both the same width")
+        raise FlowError(
+            "the branches return different shapes.",
+            node.line,
+            f"{name} {shapes(first)}, {other} {shapes(value)}",
+            "give both the same width",
+        )

@@ -1,0 +1,185 @@
+"""The rows of a batch: some are taken out and put back, or all are split among branches and merged again.
+
+With I the rows taken, `take` returns x[I], and `splice` returns x with x[I] replaced; `split` returns x[I_k] for each k
+of a partition, and `merge` puts such pieces together. Written as pairs, the backward is made of gathers as well:
+nothing is filled with zeros first, and nothing is copied twice. The way back through `splice` hands on the whole
+gradient, rows I included, which the `take` before it then overwrites.
+
+The gradient that a `take` overwrites is written in place where nobody else holds it. How many holders a lone gradient
+has is learned once, from one that is known to be alone; whoever keeps a gradient, by a hook, a view or a second
+branch, adds to one of the three counts.
+
+Those functions serve torch's eager autograd. Whatever else looks at the operations (capture, `torch.func`, forward
+mode) gets plain `index_select` and `index_copy`, whose values and derivatives are the same.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function, forward_ad
+
+Context = Any
+
+
+def others_differentiate() -> bool:
+    """Whether something other than eager autograd looks at the operations."""
+    return (
+        torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0  # pyright: ignore[reportPrivateUsage]
+    )
+
+
+def take(x: Tensor, index: Tensor) -> Tensor:
+    """The rows at `index`, each at most once; the backward puts the gradient among zeros."""
+    if not x.requires_grad or others_differentiate() or not torch.is_grad_enabled():
+        return x.index_select(0, index)
+    return _Rows.apply(x, index)  # type: ignore[no-any-return]
+
+
+def part(x: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows at `index`, and the rest: x again, which must go into `splice` with the same index and nowhere else."""
+    if not x.requires_grad or others_differentiate() or not torch.is_grad_enabled():
+        return x.index_select(0, index), x
+    lone()
+    return _Take.apply(x, index)  # type: ignore[no-any-return]
+
+
+def splice(rest: Tensor, index: Tensor, rows: Tensor) -> Tensor:
+    """The rest with new rows at `index`.
+
+    Args:
+        rest: of `part`, of shape (B, ...).
+        index: the rows, of shape (n,), each once.
+        rows: of shape (n, ...) and the dtype of the rest.
+    """
+    if others_differentiate() or not torch.is_grad_enabled():
+        return rest.index_copy(0, index, rows)
+    return _Splice.apply(rest, index, rows)  # type: ignore[no-any-return]
+
+
+def split(x: Tensor, indices: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The rows at each index; together the indices name every row once."""
+    if not x.requires_grad or others_differentiate() or not torch.is_grad_enabled():
+        return tuple(x.index_select(0, index) for index in indices)
+    return _Split.apply(x, *indices)  # type: ignore[no-any-return]
+
+
+def merge(indices: Sequence[Tensor], pieces: Sequence[Tensor]) -> Tensor:
+    """The pieces, each at its rows; together the indices name every row once."""
+    if others_differentiate() or not torch.is_grad_enabled():
+        order = torch.argsort(torch.cat(list(indices)))
+        return torch.cat(list(pieces)).index_select(0, order)
+    return _Merge.apply(len(indices), *indices, *pieces)  # type: ignore[no-any-return]
+
+
+def _placed(shape: Sequence[int], indices: Sequence[Tensor], pieces: Sequence[Tensor]) -> Tensor:
+    """The pieces at their rows in a new tensor, in one pass."""
+    if torch.is_grad_enabled():  # a backward that is itself differentiated
+        order = torch.argsort(torch.cat(list(indices)))
+        return torch.cat(list(pieces)).index_select(0, order)
+    out = pieces[0].new_empty(shape)
+    for index, piece in zip(indices, pieces, strict=True):
+        out.index_copy_(0, index, piece)
+    return out
+
+
+def holders(grad: Tensor) -> tuple[int, int, int] | None:
+    """Who holds a gradient: names in Python, tensors, and views; None where it must not be written into."""
+    if type(grad) is not Tensor or not grad.is_contiguous():
+        return None
+    storage = grad.untyped_storage()
+    views = torch._C._storage_Use_Count(storage._cdata) if storage.resizable() else -1
+    return sys.getrefcount(grad), grad._use_count(), views  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@cache
+def lone() -> tuple[int, int, int] | None:
+    """The holders of a gradient that is held by the backward alone; None if one that is shared looks the same."""
+    seen: list[Any] = []
+    with torch.enable_grad(), torch.inference_mode(False):
+        for shared in (False, True):
+            x = torch.ones(2, 1, requires_grad=True) * 1
+            rows, rest = _Take.apply(x, torch.zeros(1, dtype=torch.int64), seen)
+            out = _Splice.apply(rest, torch.zeros(1, dtype=torch.int64), rows)
+            ((out + x if shared else out) * torch.ones(2, 1)).sum().backward()
+    alone, kept = seen
+    return None if alone == kept else alone
+
+
+class _Rows(Function):
+    @staticmethod
+    def forward(ctx: Context, x: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(index)
+        ctx.shape = x.shape
+        return x.index_select(0, index)
+
+    @staticmethod
+    def backward(ctx: Context, *grads: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (index,) = ctx.saved_tensors
+        return grads[0].new_zeros(ctx.shape).index_copy(0, index, grads[0]), None
+
+
+class _Take(Function):
+    @staticmethod
+    def forward(ctx: Context, x: Tensor, index: Tensor, probe: list[Any] | None = None) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(index)
+        ctx.set_materialize_grads(False)
+        ctx.shape, ctx.probe = x.shape, probe
+        return x.index_select(0, index), x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Context, rows: Tensor | None, rest: Tensor | None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (index,) = ctx.saved_tensors
+        if rest is None:
+            return None if rows is None else rows.new_zeros(ctx.shape).index_copy(0, index, rows), None, None
+        if rows is None:
+            return rest.index_fill(0, index, 0), None, None
+        found = holders(rest)
+        if ctx.probe is not None:
+            ctx.probe.append(found)
+        elif found == lone() and not torch.is_grad_enabled():
+            return rest.index_copy_(0, index, rows), None, None
+        return rest.index_copy(0, index, rows), None, None
+
+
+class _Splice(Function):
+    @staticmethod
+    def forward(ctx: Context, rest: Tensor, index: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(index)
+        return rest.index_copy(0, index, rows)
+
+    @staticmethod
+    def backward(ctx: Context, *grads: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (index,) = ctx.saved_tensors
+        (grad,) = grads
+        return grad, None, take(grad, index) if ctx.needs_input_grad[2] else None
+
+
+class _Split(Function):
+    @staticmethod
+    def forward(ctx: Context, x: Tensor, *indices: Tensor) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(*indices)
+        ctx.shape = x.shape
+        return tuple(x.index_select(0, index) for index in indices)
+
+    @staticmethod
+    def backward(ctx: Context, *grads: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _placed(ctx.shape, ctx.saved_tensors, grads), *(None for _ in grads)
+
+
+class _Merge(Function):
+    @staticmethod
+    def forward(ctx: Context, count: int, *both: Tensor) -> Tensor:
+        indices, pieces = both[:count], both[count:]
+        ctx.save_for_backward(*indices)
+        return _placed((sum(map(len, pieces)), *pieces[0].shape[1:]), indices, pieces)
+
+    @staticmethod
+    def backward(ctx: Context, *grads: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        indices = ctx.saved_tensors
+        return None, *(None for _ in indices), *(take(grads[0], index) for index in indices)
