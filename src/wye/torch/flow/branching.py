@@ -66,7 +66,7 @@ class When(Conditional):
         check_widths(self, list(branches), "one" if otherwise is None else "both", "When(...)")
         self._eval = eval
         self._other = "passed" if otherwise is None else "otherwise"
-        self.paths = {"then": Count(), self._other: Count()}
+        self.paths.setdefault(self._other, Count())
         self._decide_by(condition, "condition")
 
     def forward(self, x: Value, **sides: Any) -> Value:

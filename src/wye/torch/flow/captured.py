@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ...errors import FlowError
 from .active import Active
+from .counts import Count
 from .node import Node
 from .values import Value, mapped, splice, take
 
@@ -24,6 +25,11 @@ RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout,
 
 class Looped(Node):
     """A node that runs its block in rounds."""
+
+    _looped: Count
+
+    def _counts(self) -> list[Count]:
+        return [*super()._counts(), self._looped]
 
     def _loop(self, active: Active, left: Tensor, most: int | None) -> tuple[Value, Tensor]:
         """Runs the block as one loop of the graph.
@@ -37,6 +43,7 @@ class Looped(Node):
             The value, and what is left of `left`.
         """
         self._refuse_loop()
+        self._looped.add(active.size)
         start = self._leading(active.value)
 
         def more(step: Tensor, rounds: Tensor, left: Tensor, value: Value) -> Tensor:
@@ -84,13 +91,13 @@ class Looped(Node):
 
     def _refuse_loop(self) -> None:
         """What a loop of the graph cannot hold; Dynamo runs this as it is."""
-        inner = [module for module in self._modules["block"].modules() if isinstance(module, Node | RANDOM)]  # type: ignore[union-attr]
+        inner = [module for module in self._modules["block"].modules() if isinstance(module, (Node, *RANDOM))]  # type: ignore[union-attr]
         if inner:
             raise FlowError(
-                f"a loop of unknown length, or of more than {WRITTEN_OUT} rounds, cannot be captured around this block.",
+                f"around this block, a loop of more than {WRITTEN_OUT} rounds cannot be captured.",
                 self.line,
                 f"{type(inner[0]).__name__} in the block",
-                f"bound the loop by {WRITTEN_OUT} rounds or less, or leave this node out of the capture",
+                f"bound it by {WRITTEN_OUT}, by max_steps or a die, or leave this node out of the capture",
             )
 
     _refuse_loop._dynamo_marked_constant = True  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast, overload
 
 from torch import nn
@@ -47,8 +47,12 @@ class Chain(Node):
                 fix = "use ASCII letters, digits and _, a letter first"
                 raise PartError(f"`{name}` is no name for a stage.", f"{name}=...", repr(name), fix)
         stages = {**{str(place): module for place, module in enumerate(modules)}, **named}
-        self._settle(stages, "batch", shared, {})
+        self._hold_stages(stages, shared)
+
+    def _hold_stages(self, stages: Mapping[str, Any], shared: Iterable[str]) -> None:
         self._ran = Count()
+        self._settle(stages, "batch", shared, {})
+        self.paths = {}
 
     def forward(self, x: Value, **sides: Any) -> Value:
         size = batch_size(x, "Chain")
@@ -59,6 +63,9 @@ class Chain(Node):
         for name in self._stages:
             x = self._stage(name, x, sides)
         return x
+
+    def _counts(self) -> list[Count]:
+        return [self._ran]
 
     def _run_of(self, stage: str) -> Count:
         return self._ran
@@ -77,7 +84,7 @@ class Chain(Node):
         names = list(self._stages)
         if isinstance(place, slice):
             part = Chain()
-            part._settle({name: self._modules[name] for name in names[place]}, "batch", self.shared, {})
+            part._hold_stages({name: self._modules[name] for name in names[place]}, self.shared)
             return part
         return cast(nn.Module, self._modules[names[place]])
 

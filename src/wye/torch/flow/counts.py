@@ -23,7 +23,6 @@ class Count:
         self._taught = 0
         self._in_graphs = torch.zeros(3, dtype=torch.int64)
         self._captured = False
-        self.seen: dict[int, int] = {}
 
     def add(self, samples: int) -> None:
         """One run on so many samples; none is no run."""

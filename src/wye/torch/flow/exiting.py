@@ -12,7 +12,6 @@ from ...errors import PartError
 from ..front import capturing
 from .active import Active
 from .condition import Decides
-from .counts import Count
 from .node import Node
 from .tokens import by_token
 from .values import Value, batch_size, leaves
@@ -70,7 +69,6 @@ class EarlyExit(Node):
         self._settle({**named, **outs}, per, shared, parts)
         check_widths(self, list(outs), "out", "EarlyExit(...)")
         self._eval, self._depth, self.all_exits = eval, len(stages), all_exits
-        self.paths = {name: Count() for name in (*named, *outs)}
         self._decide_by(until, "until")
 
     @property
@@ -136,9 +134,6 @@ class EarlyExit(Node):
             outcomes.append(self._at(place, active))
             self.paths[f"exit{place}"].add(size)
         return tuple(outcomes)
-
-    def _run_of(self, stage: str) -> Count:
-        return self.paths[stage.replace("exit", "stage")]
 
     def ways_apart(self) -> list[str]:
         return [path for path in self.paths if path.startswith("exit")]

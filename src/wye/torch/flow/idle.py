@@ -3,7 +3,8 @@
 In eager, a branch that takes no sample is not called, and its weights get no gradient. Zeros come all the same: from
 `zero_grad(set_to_none=False)`, or from a captured graph, which runs a branch on no rows. Momentum and decay would move
 a weight with a gradient of zeros, so before a step those are set to None. A gradient that is not all zeros never is,
-nor one of a weight that another branch or chain used. A use outside of wye's modules is not seen.
+nor one of a weight that another branch or chain used, nor one beneath a node that was not called at all: whoever calls
+its modules by hand is not seen.
 """
 
 from __future__ import annotations
@@ -43,9 +44,10 @@ def idle(optimizer: Optimizer, suspect: Callable[[nn.Parameter], bool]) -> list[
     """The weights among the suspects whose branches took no sample since this optimizer's last step."""
     who, resting, busy = id(optimizer), list[nn.Module](), list[nn.Module]()
     for node in list(NODES):
-        for name, count in node.runs():
-            (resting if count.taught == count.seen.get(who, 0) else busy).append(node.get_submodule(name))
-    found = {id(weight): weight for stage in resting for weight in owned(stage) if suspect(weight)}
+        idle, ran = node.idle_since(who)
+        resting += [node.get_submodule(name) for name in idle]
+        busy += [node.get_submodule(name) for name in ran]
+    found = {id(weight): weight for stage in resting for weight in stage.parameters() if suspect(weight)}
     if not found:
         return []
     for stage in busy:
@@ -67,8 +69,8 @@ def before(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     release(optimizer)
     if isinstance(optimizer, LBFGS):
         held = held_by(optimizer)
-        weights = {id(w): w for node in NODES for name, _ in node.runs() for w in owned(node.get_submodule(name))}
-        SAVED[id(optimizer)] = [(w, w.detach().clone()) for key, w in weights.items() if key in held]
+        weights = {id(weight): weight for node in NODES for weight in node.parameters()}
+        SAVED[id(optimizer)] = [(one, one.detach().clone()) for key, one in weights.items() if key in held]
     closure = args[1] if len(args) > 1 else kwargs.get("closure")
     if not callable(closure):
         return None
@@ -91,8 +93,7 @@ def after(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
                 if id(weight) in resting:
                     weight.copy_(value)
     for node in list(NODES):
-        for _, count in node.runs():
-            count.seen[id(optimizer)] = count.taught
+        node.mark(id(optimizer))
 
 
 # What torch.compiler.disable marks, without importing all of Dynamo: a captured step calls the hooks as they are.

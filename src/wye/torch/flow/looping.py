@@ -70,10 +70,11 @@ class While(Conditional, Looped):
                 repr(on_limit),
                 "write on_limit='stop'",
             )
+        self._looped = Count()
         self._settle({"block": block}, per, shared, parts)
         check_widths(self, ["block"], "one", "While(...)")
         self.max_steps, self.on_limit = max_steps, on_limit
-        self.paths = {"block": Count(), "passed": Count(), "stopped": Count()}
+        self.paths |= {"passed": Count(), "stopped": Count()}
         self._decide_by(condition, "condition")
 
     def _check_decider(self, condition: Condition) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Mapping
+from itertools import zip_longest
 from typing import Any, cast
 
 import torch
@@ -55,12 +56,13 @@ class Node(Wants):
         check_names(parts, OWN | stages.keys())
         self._hold(parts)
         self.per, self.shared = per, frozenset(shared)
-        self.paths = {}
+        self.paths = {name: Count() for name in stages}
         for name, module in stages.items():
             self._modules[name] = as_module(module, f"{kind}({name}=...)" if name.isidentifier() else f"{kind}(...)")
         self._stages = {name: stage(cast(nn.Module, self._modules[name])) for name in stages}
         self.wants = frozenset(name for one in self._stages.values() for name in one.sides.values())
         share(self, self.shared)
+        self._marks: dict[int, list[int]] = {}
         NODES.add(self)
 
     def _decide_by(self, source: Any, what: str, later: bool = False) -> None:
@@ -170,9 +172,23 @@ class Node(Wants):
         """How often a stage ran."""
         return self.paths[stage]
 
-    def runs(self) -> list[tuple[str, Count]]:
-        """Its stages by name, and how often each ran."""
-        return [(stage, self._run_of(stage)) for stage in self._stages]
+    def _counts(self) -> list[Count]:
+        """All that it counts."""
+        return list(self.paths.values())
+
+    def mark(self, who: int) -> None:
+        """Remembers how far its counts are, for an optimizer that has stepped."""
+        self._marks[who] = [count.taught for count in self._counts()]
+
+    def idle_since(self, who: int) -> tuple[list[str], list[str]]:
+        """The stages that took no sample since then, though the node was called; and those that did."""
+        counts = self._counts()
+        now, then = [count.taught for count in counts], self._marks.get(who, [])
+        ran = {id(one) for one, new, old in zip_longest(counts, now, then, fillvalue=0) if new != old}
+        if not ran:
+            return [], []
+        busy = [stage for stage in self._stages if id(self._run_of(stage)) in ran]
+        return [stage for stage in self._stages if stage not in busy], busy
 
     def _with(self, sides: Mapping[str, Any], index: Tensor) -> dict[str, Any]:
         """The side inputs of the samples at `index`."""
@@ -301,9 +317,7 @@ class Node(Wants):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         super()._apply(fn, recurse)
-        for _, count in self.runs():
-            count.move(fn)
-        for count in self.paths.values():
+        for count in self._counts():
             count.move(fn)
         return self
 

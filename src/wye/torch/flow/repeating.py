@@ -53,6 +53,7 @@ class Repeat(Looped):
         **parts: Any,
     ) -> None:
         super().__init__()
+        self._looped = Count()
         blocks = list(block_or_blocks) if isinstance(block_or_blocks, list | tuple | nn.ModuleList) else None
         stages = {"block": block_or_blocks} if blocks is None else {str(place): one for place, one in enumerate(blocks)}
         if not stages:
@@ -60,15 +61,16 @@ class Repeat(Looped):
         self._settle(stages, per, shared, parts)
         self._eval, self._many = eval, None if blocks is None else len(blocks)
         check_widths(self, list(stages), "one", "Repeat(...)" if blocks is None else "Repeat([...])")
-        self.paths = {name: Count() for name in stages}
         self._decide_by(times, "times")
         if isinstance(self._condition.source, bool | int | float):
             self._whole_number(self._condition.source)
 
     def _check_decider(self, condition: Condition) -> None:
         self._sides = condition.die_sides
-        for depth in range((self._many or self._sides or -1) + 1):
-            self.paths.setdefault(f"times {depth}", Count())
+        most = self._sides if self._many is None else self._many
+        known = [condition.source] if isinstance(condition.source, NUMBERS) else range(0 if most is None else most + 1)
+        for depth in known:
+            self.paths.setdefault(f"times {int(depth)}", Count())
 
     @property
     def times(self) -> Any:
@@ -120,10 +122,10 @@ class Repeat(Looped):
         most = self._many if self._many is not None else self._sides
         wrong = (counts != times) | (counts < 0) | (counts > (2**31 if most is None else most))
         torch._assert_async(~wrong.any(), f"a block runs a whole number of times, 0 or more: {self._condition.shown}")  # pyright: ignore
+        for depth in range(0 if most is None else most + 1):
+            self._count(f"times {depth}", (counts == depth).sum())
         if most is None or (self._many is None and most > WRITTEN_OUT):
             return self._loop(active, counts, None)[0]
-        for depth in range(most + 1):
-            self._count(f"times {depth}", (counts == depth).sum())
         for place in range(most):
             counts = self._next(place, active, counts)
         return active.result()

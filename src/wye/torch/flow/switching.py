@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from ...errors import FlowError, PartError
 from ..front import capturing
 from .condition import NUMBERS, Decides
-from .counts import Count
 from .node import Node
 from .tokens import by_token
 from .values import Value, batch_size, merge, split
@@ -29,7 +28,6 @@ class Branches(Node):
         stages = {str(place): nn.Identity() if branch is None else branch for place, branch in enumerate(branches)}
         self._settle(stages, per, shared, parts)
         check_widths(self, list(stages), "one" if self._passes else "both", f"{kind}(...)")
-        self.paths = {name: Count() for name in stages}
 
     def _one(self, place: int, x: Value, sides: Mapping[str, Any], size: int) -> Value:
         """All samples on one branch."""
