@@ -152,4 +152,5 @@ def test_it_runs(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"times {depth}" in told
     assert "sum to 1.0000" in told
     assert "Repeat die(0, 3) ran no round of it" in told
-    assert "PartError: blocks of a Repeat have one width" in told
+    assert "PartError: the blocks of a Repeat must have one width, in and out." in told
+    assert "got: 32 -> 32, 32 -> 16, 16 -> 32" in told

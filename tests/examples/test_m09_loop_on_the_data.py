@@ -102,8 +102,10 @@ def test_a_loop_without_a_bound_is_refused(bound: object) -> None:
 
 
 def test_a_block_that_changes_the_width_is_an_error() -> None:
-    with pytest.raises(wye.FlowError, match="changes the shape"):
-        wye.While("norm(x) < 10", nn.Linear(4, 3), max_steps=5)(torch.zeros(2, 4))
+    with pytest.raises(wye.PartError, match="one width"):  # a layer tells its width when the loop is built
+        wye.While("norm(x) < 10", nn.Linear(4, 3), max_steps=5)
+    with pytest.raises(wye.FlowError, match="changes the shape"):  # a function tells it when it runs
+        wye.While("norm(x) < 10", lambda x: x[:, :3], max_steps=5)(torch.zeros(2, 4))
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 3])
