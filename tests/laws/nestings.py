@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,178 +10,138 @@ import torch
 from torch import Tensor, nn
 
 import wye
+from tests.laws.blocks import WIDTH, Gained, Pitched, Spy
+from tests.laws.rules import Rule, Setting, coins, conditions, depths, indices
 
-WIDTH = 4
-
-
-class Spy(nn.Module):
-    """A block that treats samples alone, and counts the rows that it sees."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = nn.Linear(WIDTH, WIDTH, dtype=torch.float64)
-        self.rows = 0
-
-    def forward(self, x: Any) -> Any:
-        first = next(iter(x.values())) if isinstance(x, dict) else x[0] if isinstance(x, tuple) else x
-        self.rows += len(first)
-        if isinstance(x, dict):
-            return {key: torch.tanh(self.inner(item)) for key, item in x.items()}
-        if isinstance(x, tuple):
-            return tuple(torch.tanh(self.inner(item)) for item in x)
-        return torch.tanh(self.inner(x))
-
-
-class Gained(Spy):
-    """One that takes a row for each sample, a value that all samples share, and one without axes."""
-
-    def forward(self, x: Any, gain: Tensor, table: Tensor, scale: Any = 1.0) -> Any:
-        y = super().forward(x)
-
-        def changed(item: Tensor) -> Tensor:
-            return item * gain[:, None] + table.mean(0) * scale
-
-        if isinstance(y, dict):
-            return {key: changed(item) for key, item in y.items()}
-        return tuple(map(changed, y)) if isinstance(y, tuple) else changed(y)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What decides: as wye reads it, and as a plain function of the value and sides of a sample, or of the batch."""
-
-    given: Any
-    plain: Callable[[Tensor, dict[str, Any]], Any]
-    per: str = "sample"
-    die: bool = False
+TOKENS = 3
+KINDS = "chain when when_else repeat repeat_list while again switch switch choice exit token".split()
+SHARED = ("table",)
 
 
 @dataclass
 class Spec:
-    """A node: its kind, what decides, and what it holds; `place` is that of its layer, or of its die."""
+    """A node: its kind, what decides and for whom, and what it holds.
+
+    `place` is that of its layer, or of its die; `exits` are as many as `inner`; None among `inner` lets samples pass.
+    """
 
     kind: str
     rule: Rule | None = None
-    inner: list[Spec] = field(default_factory=list["Spec"])
+    inner: list[Spec | None] = field(default_factory=list["Spec | None"])
+    per: str = "sample"
     place: int = 0
     steps: int = 0
-
-
-def norm(x: Tensor) -> float:
-    return float(x.pow(2).sum().sqrt())
-
-
-def conditions(bound: float, nest: str) -> list[Rule]:
-    """Conditions of every kind; `x` is read as the first item where the value is nested."""
-    x = {"tensor": "x", "tuple": "x[0]", "dict": 'x["a"]'}[nest]
-
-    def item(value: Any) -> Tensor:
-        return value if isinstance(value, Tensor) else value[0] if isinstance(value, tuple) else value["a"]
-
-    return [
-        Rule(f"norm({x}) > {bound}", lambda v, s: norm(v) > bound),
-        Rule(f"sum({x}) > mean(table)", lambda v, s: float(v.sum()) > float(s["table"].mean())),
-        Rule(f"max({x}[d]) < {bound}", lambda v, s: float(v.max()) < bound),
-        Rule("control > 0.5", lambda v, s: float(s["control"]) > 0.5),
-        Rule("column", lambda v, s: bool(s["column"])),
-        Rule("ticket < 3", lambda v, s: int(s["ticket"]) < 3),
-        Rule(f"control > 0.3 and norm({x}) < {bound}", lambda v, s: float(s["control"]) > 0.3 and norm(v) < bound),
-        Rule(f"any({x} * control > 0.7)", lambda v, s: bool((v * float(s["control"]) > 0.7).any())),
-        Rule("scale > 1", lambda v, s: float(s["scale"]) > 1),
-        Rule("level > 0", lambda v, s: float(s["level"]) > 0),
-        Rule(
-            lambda x, control: (control > 0.4) & (item(x)[:, 0] > 0), lambda v, s: s["control"] > 0.4 and v[..., 0] > 0
-        ),
-        Rule(f"mean({x}) > 0", lambda v, s: float(v.mean()) > 0, "batch"),
-        Rule(f"norm({x}) < {2 * bound}", lambda v, s: norm(v) < 2 * bound, "batch"),
-        Rule("mean(control) > 0.5", lambda v, s: float(s["control"].mean()) > 0.5, "batch"),
-        Rule(lambda x: item(x).mean() > 0, lambda v, s: float(v.mean()) > 0, "batch"),
-    ]
-
-
-def depths(most: int) -> list[Rule]:
-    """Times of every kind, from 0 to `most`."""
-    return [
-        Rule("ticket % 4" if most == 3 else "ticket % 3", lambda v, s: int(s["ticket"]) % (most + 1)),
-        Rule("where(control > 0.5, 2, 1)", lambda v, s: 2 if float(s["control"]) > 0.5 else 1),
-        Rule("floor(control * 2.5)", lambda v, s: int(float(s["control"]) * 2.5)),
-        Rule("rounds", lambda v, s: int(s["rounds"])),
-        Rule(2, lambda v, s: 2),
-        Rule(f"die(0, {most})", lambda v, s: 0, die=True),
-        Rule("max(ticket) % 3", lambda v, s: int(s["ticket"].max()) % 3, "batch"),
-        Rule(lambda x, ticket: ticket % 2, lambda v, s: int(s["ticket"]) % 2),
-    ]
+    weights: tuple[float, ...] | None = None
+    exits: list[Spec] = field(default_factory=list["Spec"])
 
 
 class Drawn:
-    """A random nesting: its spec, its layers, and the nest of the value that flows."""
+    """A random nesting: its spec, its layers, and the nest of the value that flows, of shape (B, D) or (B, T, D)."""
 
     def __init__(self, seed: int, depth: int = 3) -> None:
         self.random = random.Random(seed)
         torch.manual_seed(seed)
         self.nest = self.random.choice(("tensor", "tensor", "tuple", "dict"))
+        self.texts = self.random.random() < 0.4
         self.layers = nn.ModuleList()
         self.dice = 0
-        self.spec = Spec("chain", inner=[self._node(depth) for _ in range(2)] + [self._leaf()])
+        top = Setting(self.nest, "text" if self.texts else "row")
+        self.spec = Spec("chain", inner=[self._node(depth, top) for _ in range(2)] + [self._leaf()])
 
     def _leaf(self) -> Spec:
         if self.nest == "tensor" and self.random.random() < 0.2:
             return Spec("formula")
-        kind = Gained if self.random.random() < 0.3 else Spy
-        self.layers.append(kind())
+        drawn = self.random.random()
+        self.layers.append(Gained() if drawn < 0.3 else Pitched() if self.texts and drawn < 0.6 else Spy())
         return Spec("layer", place=len(self.layers) - 1)
 
-    def _condition(self) -> Rule:
-        return self.random.choice(conditions(self.random.uniform(0.5, 1.5), self.nest))
-
-    def _node(self, depth: int) -> Spec:
+    def _node(self, depth: int, at: Setting) -> Spec:
         if depth == 0:
             return self._leaf()
-        kind = self.random.choice(("chain", "when", "when else", "repeat", "repeat list", "while", "again"))
+        kind = self.random.choice(KINDS)
         if kind == "chain":
-            return Spec(kind, inner=[self._node(depth - 1) for _ in range(2)])
-        if kind == "again" and len(self.layers):
-            return Spec("layer", place=self.random.randrange(len(self.layers)))
-        if kind.startswith("repeat"):
-            count = 3 if kind == "repeat list" else 1
-            rule = self.random.choice(depths(3))
-            place, self.dice = self.dice, self.dice + rule.die
-            return Spec(kind, rule, [self._node(depth - 1) for _ in range(count)], place)
-        if kind == "while":
-            return Spec(kind, self._condition(), [self._node(depth - 1)], steps=self.random.randint(1, 4))
-        count = 2 if kind == "when else" else 1
-        return Spec("when", self._condition(), [self._node(depth - 1) for _ in range(count)])
+            return Spec(kind, inner=[self._node(depth - 1, at) for _ in range(2)])
+        if kind == "again":
+            return Spec("layer", place=self.random.randrange(len(self.layers))) if len(self.layers) else self._leaf()
+        if kind == "choice":
+            return self._choice(depth, at)
+        if kind == "token" or (at.sample == "text" and self.random.random() < 0.4):
+            kind = self.random.choice("when when_else repeat while switch exit".split()) if kind == "token" else kind
+            inside = Setting(self.nest, "token" if at.sample == "text" else at.sample)
+            return self._deciding(kind, depth, inside, token=True)
+        return self._deciding(kind, depth, at, token=False)
 
-    def built(self) -> tuple[wye.Chain, dict[int, wye.Repeat]]:
+    def _deciding(self, kind: str, depth: int, at: Setting, token: bool) -> Spec:
+        """A node with a rule, per token or as the rule says."""
+        bound, count = self.random.uniform(0.5, 1.5), self.random.randint(2, 3)
+        found, throws = conditions(bound, at), coins(bound, at)
+        if kind.startswith("repeat"):
+            found, throws = depths(3, at), []
+        elif kind == "switch":
+            found, throws = indices(count, bound, at), []
+        elif kind == "while":
+            throws = []
+        rules = [rule for rule in found if not token or rule.per == "sample"]
+        rule = self.random.choice(throws if throws and self.random.random() < 0.15 else rules)
+        spec = Spec(kind, rule, per="token" if token else rule.per)
+        if rule.place is not None:
+            spec.place, self.dice = self.dice, self.dice + 1
+        if kind == "exit":
+            spec.exits = [self._leaf() for _ in range(count)]
+        spec.steps = self.random.randint(1, 4)
+        most = {"when_else": 2, "repeat_list": 3, "switch": count, "exit": count}.get(kind, 1)
+        spec.inner = [self._node(depth - 1, at) for _ in range(most)]
+        if kind == "switch" and self.random.random() < 0.5:
+            spec.inner[self.random.randrange(count)] = None
+        return spec
+
+    def _choice(self, depth: int, at: Setting) -> Spec:
+        count = self.random.randint(2, 3)
+        inner = [None if self.random.random() < 0.2 else self._node(depth - 1, at) for _ in range(count)]
+        weights = tuple(self.random.choice((0.5, 1.0, 3.0)) for _ in inner) if self.random.random() < 0.5 else None
+        self.dice += 1
+        return Spec("choice", inner=inner, place=self.dice - 1, weights=weights)
+
+    def built(self) -> tuple[wye.Chain, dict[int, nn.Module]]:
         """The net of wye over the drawn layers, and its nodes that throw a die."""
-        dice: dict[int, wye.Repeat] = {}
+        dice: dict[int, nn.Module] = {}
         net = self._built(self.spec, dice)
         assert isinstance(net, wye.Chain)
         return net, dice
 
-    def _built(self, spec: Spec, dice: dict[int, wye.Repeat]) -> Any:
-        inner = [self._built(one, dice) for one in spec.inner]
-        shared = ("table",)
+    def _built(self, spec: Spec | None, dice: dict[int, nn.Module]) -> Any:
+        if spec is None:
+            return None
         if spec.kind == "layer":
             return self.layers[spec.place]
         if spec.kind == "formula":
             return "tanh(x) * scale + level"
+        inner = [self._built(one, dice) for one in spec.inner]
         if spec.kind == "chain":
-            return wye.Chain(*inner, shared=shared)
-        assert spec.rule is not None
-        given, per = spec.rule.given, spec.rule.per
-        if spec.kind == "when":
-            return wye.When(given, *inner, per=per, shared=shared)
-        if spec.kind == "while":
-            return wye.While(given, inner[0], max_steps=spec.steps, per=per, shared=shared)
-        node = wye.Repeat(inner if spec.kind == "repeat list" else inner[0], given, per=per, shared=shared)
-        if spec.rule.die:
+            return wye.Chain(*inner, shared=SHARED)
+        node = self._node_of(spec, inner, [self._built(one, dice) for one in spec.exits])
+        if spec.kind == "choice" or (spec.rule is not None and spec.rule.place is not None):
             dice[spec.place] = node
         return node
 
+    def _node_of(self, spec: Spec, inner: list[Any], exits: list[Any]) -> nn.Module:
+        if spec.kind == "choice":
+            return wye.RandomChoice(*inner, weights=spec.weights, shared=SHARED)
+        assert spec.rule is not None
+        given, per = spec.rule.given, spec.per
+        if spec.kind in ("when", "when_else"):
+            return wye.When(given, *inner, per=per, shared=SHARED)
+        if spec.kind == "switch":
+            return wye.Switch(given, *inner, per=per, shared=SHARED)
+        if spec.kind == "exit":
+            return wye.EarlyExit(inner, exits, given, per=per, shared=SHARED)
+        if spec.kind == "while":
+            return wye.While(given, inner[0], max_steps=spec.steps, per=per, shared=SHARED)
+        return wye.Repeat(inner if spec.kind == "repeat_list" else inner[0], given, per=per, shared=SHARED)
 
-def batch(seed: int, size: int, nest: str) -> tuple[Any, dict[str, Any]]:
-    """A value that flows, and side inputs: rows, columns, whole numbers, without axes, numbers, shared."""
+
+def batch(seed: int, size: int, nest: str, texts: bool = False) -> tuple[Any, dict[str, Any]]:
+    """A value that flows, and side inputs: rows, columns, whole numbers, without axes, numbers, shared, per token."""
     made = torch.Generator().manual_seed(seed)
 
     def rows(*shape: int) -> Tensor:
@@ -197,6 +156,10 @@ def batch(seed: int, size: int, nest: str) -> tuple[Any, dict[str, Any]]:
         "level": rows().requires_grad_(),
         "scale": float(torch.rand((), generator=made)) * 2,
         "rounds": int(torch.randint(0, 4, (), generator=made)),
+        "pitch": rows(size, TOKENS).requires_grad_(),
+        "offset": rows(size, TOKENS, WIDTH).requires_grad_(),
+        "mark": torch.randint(0, 4, (size, TOKENS), generator=made),
     }
-    x, y = rows(size, WIDTH).requires_grad_(), rows(size, WIDTH).requires_grad_()
+    shape = (size, TOKENS, WIDTH) if texts else (size, WIDTH)
+    x, y = rows(*shape).requires_grad_(), rows(*shape).requires_grad_()
     return {"tensor": x, "tuple": (x, y), "dict": {"a": x, "b": y}}[nest], sides

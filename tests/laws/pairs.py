@@ -6,11 +6,12 @@ import copy
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.testing import assert_close
 
 import wye
-from tests.laws.nestings import Drawn, batch
+from tests.laws.nestings import Drawn, Spec, batch
+from tests.laws.plain_dice import bits_now
 from tests.laws.plain_loop import Loop
 
 CLOSE: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-10}
@@ -32,18 +33,15 @@ def wanted(net: wye.Chain, sides: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in sides.items() if name in net.wants}
 
 
-def falls(dice: dict[int, wye.Repeat], before: dict[int, dict[str, int]]) -> dict[int, int]:
-    """What each die showed in the last forward; it showed one number."""
-    shown: dict[int, int] = {}
-    for place, node in dice.items():
-        ran = [p for p, n in node.paths.items() if p.startswith("times") and n.calls > before[place].get(p, 0)]
-        assert len(ran) <= 1
-        shown[place] = int(ran[0].split()[1]) if ran else 0
-    return shown
-
-
-def counted(dice: dict[int, wye.Repeat]) -> dict[int, dict[str, int]]:
-    return {place: {path: count.calls for path, count in node.paths.items()} for place, node in dice.items()}
+def thrown(spec: Spec | None, dice: dict[int, nn.Module]) -> dict[int, int]:
+    """The bits of each die, from the seeds and steps that the nodes save."""
+    if spec is None:
+        return {}
+    found = {at: shown for inner in spec.inner for at, shown in thrown(inner, dice).items()}
+    place = 0 if spec.rule is None else spec.rule.place
+    if spec.kind == "choice" or (spec.rule is not None and place is not None):
+        found[spec.place] = bits_now(dice[spec.place].state_dict(), place or 0)
+    return found
 
 
 class Pair:
@@ -56,13 +54,12 @@ class Pair:
 
     def run(self, seed: int, size: int) -> tuple[Any, Any, list[tuple[Tensor, Tensor]]]:
         """Both values, and the tensors that went in, in pairs."""
-        x, sides = batch(seed, size, self.drawn.nest)
-        before = counted(self.dice)
+        x, sides = batch(seed, size, self.drawn.nest, self.drawn.texts)
         value = self.net(x, **wanted(self.net, sides))
-        plain_x, plain_sides = batch(seed, size, self.drawn.nest)
-        plain = Loop(self.drawn, self.layers, falls(self.dice, before))(plain_x, plain_sides)
+        plain_x, plain_sides = batch(seed, size, self.drawn.nest, self.drawn.texts)
+        plain = Loop(self.drawn, self.layers, thrown(self.drawn.spec, self.dice))(plain_x, plain_sides)
         given = list(zip(tensors(x), tensors(plain_x), strict=True))
-        given += [(sides[name], plain_sides[name]) for name in ("gain", "table", "level")]
+        given += [(sides[name], plain_sides[name]) for name in ("gain", "table", "level", "pitch", "offset")]
         return value, plain, given
 
     def weights(self) -> list[tuple[Tensor, Tensor]]:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 import wye
-from tests.laws.nestings import Spy, batch
+from tests.laws.blocks import Spy
+from tests.laws.nestings import batch
 from tests.laws.pairs import Pair, tensors, wanted
 
 # line 4: samples that never enter, samples that are stopped, branches that break the rules
@@ -159,7 +160,7 @@ def test_whole_numbers_flow_and_what_they_cannot_hold_is_an_error() -> None:
 @pytest.mark.parametrize("seed", range(30))
 def test_an_empty_batch_passes_and_teaches_nothing(seed: int) -> None:
     pair = Pair(seed)
-    x, sides = batch(1, 0, pair.drawn.nest)
+    x, sides = batch(1, 0, pair.drawn.nest, pair.drawn.texts)
     value = pair.net(x, **wanted(pair.net, sides))
     for ours, given in zip(tensors(value), tensors(x), strict=True):
         assert ours.shape == given.shape
