@@ -7,13 +7,17 @@ import time
 
 import torch
 
-from . import axes, flow, join, start
+from . import axes, join, loops, skipped, start, switch, when
 from .table import table
-from .timing import versions
+from .timing import versions, warm_heap
 
 GROUPS = {
     "start": ("import wye in an empty Python, as the caller waits", start.rows),
-    "flow": ("a skipped block over one call of an empty module, CPU time", flow.rows),
+    "skipped": ("a skipped block over one call of an empty module, CPU time", skipped.rows),
+    "when": ("When per sample over its block on the full batch, forward and backward", when.rows),
+    "samples": ("When per sample over a loop over samples, forward and backward", when.by_sample),
+    "switch": ("Switch over one branch on the full batch, forward and backward", switch.rows),
+    "while": ("While per sample over the sum of its steps, forward and backward", loops.while_rows),
     "join": ("Join over the module written by hand, CPU time", join.rows),
     "product": ("a product of matrices by named axes over a @ b.T, forward and backward", axes.product_rows),
     "axes": ("named axes over the fastest form written by hand, forward and backward", axes.rows),
@@ -26,6 +30,7 @@ def main(names: list[str]) -> None:
         raise SystemExit(f"no group {unknown[0]!r}: choose from {' '.join(GROUPS)}")
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    warm_heap()
     began = time.perf_counter()
     print(versions())
     for name in names or GROUPS:

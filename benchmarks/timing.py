@@ -33,10 +33,21 @@ class Samples:
     def median(self, name: str) -> float:
         return statistics.median(self.seconds[name])
 
-    def ratio(self, name: str, peer: str) -> float:
-        """The median over the rounds of the ratio within a round."""
-        pairs = zip(self.seconds[name], self.seconds[peer], strict=True)
-        return statistics.median(ours / theirs for ours, theirs in pairs)
+    def ratio(self, name: str, peer: str, off: str = "", peer_off: str = "") -> float:
+        """The median over the rounds of the ratio within a round.
+
+        Args:
+            name: the candidate.
+            peer: what it is compared with.
+            off: a candidate whose time is taken off both; with `peer_off` the peer has one of its own.
+            peer_off: what is taken off the peer.
+        """
+        nothing = [0.0] * len(self.seconds[name])
+        ours_off = self.seconds.get(off, nothing)
+        columns = zip(
+            self.seconds[name], ours_off, self.seconds[peer], self.seconds.get(peer_off, ours_off), strict=True
+        )
+        return statistics.median((ours - less) / (theirs - other) for ours, less, theirs, other in columns)
 
     def fastest(self, names: Sequence[str]) -> str:
         return min(names, key=self.median)
@@ -104,6 +115,18 @@ def peak_memory(run: Run, clear: Run) -> int:
         peak = max(peak, live)
     assert live == 0, "something that was allocated before was released, or the other way round"
     return peak
+
+
+def warm_heap() -> None:
+    """Grows the heap once, so that nobody pays for memory that the system takes back and gives again.
+
+    glibc hands large blocks back to the system until one as large has been freed; page faults then cost whoever comes
+    first. A long training run has left that behind.
+    """
+    large = torch.ones(31 * 2**18)
+    del large
+    many = [torch.ones(2**18) for _ in range(200)]
+    del many
 
 
 def versions() -> str:

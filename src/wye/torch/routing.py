@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import Function, forward_ad
 
 Context = Any
@@ -88,17 +89,23 @@ def _placed(shape: Sequence[int], indices: Sequence[Tensor], pieces: Sequence[Te
     return out
 
 
-def holders(grad: Tensor) -> tuple[int, int, int] | None:
-    """Who holds a gradient: names in Python, tensors, and views; None where it must not be written into."""
-    if type(grad) is not Tensor or not grad.is_contiguous():
+def holders(grad: Tensor) -> tuple[int, ...] | None:
+    """Who holds a gradient: names in Python of it and of its storage, tensors, and views.
+
+    None where it must not be written into, or nobody can tell: batched, it has no storage; a debugger holds names of
+    its own; memory that cannot be resized, or is shared with another process, is not torch's alone.
+    """
+    if type(grad) is not Tensor or others_differentiate() or is_legacy_batchedtensor(grad) or sys.gettrace():
         return None
     storage = grad.untyped_storage()
-    views = torch._C._storage_Use_Count(storage._cdata) if storage.resizable() else -1
-    return sys.getrefcount(grad), grad._use_count(), views  # pyright: ignore[reportAttributeAccessIssue]
+    if not grad.is_contiguous() or not storage.resizable() or (storage.device.type == "cpu" and storage.is_shared()):
+        return None
+    views = torch._C._storage_Use_Count(storage._cdata)
+    return sys.getrefcount(grad), sys.getrefcount(storage), grad._use_count(), views  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @cache
-def lone() -> tuple[int, int, int] | None:
+def lone() -> tuple[int, ...] | None:
     """The holders of a gradient that is held by the backward alone; None if one that is shared looks the same."""
     seen: list[Any] = []
     with torch.enable_grad(), torch.inference_mode(False):
@@ -142,7 +149,7 @@ class _Take(Function):
         found = holders(rest)
         if ctx.probe is not None:
             ctx.probe.append(found)
-        elif found == lone() and not torch.is_grad_enabled():
+        elif found is not None and found == lone() and not torch.is_grad_enabled():
             return rest.index_copy_(0, index, rows), None, None
         return rest.index_copy(0, index, rows), None, None
 

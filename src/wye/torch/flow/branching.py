@@ -70,12 +70,8 @@ class When(Conditional):
         self._decide_by(condition, "condition")
 
     def forward(self, x: Value, **sides: Any) -> Value:
-        condition = self._condition
         size = batch_size(x, "When")
-        taken = None
-        if len(sides) == len(condition.inputs) and not condition.dice:
-            taken = condition.of_numbers(sides)
-        if taken is False and size and self._other == "passed":
+        if self._condition.of_numbers(sides) is False and size and self._other == "passed":
             self.paths["passed"].add(size)
             return x
         if self.per == "token":
@@ -116,7 +112,7 @@ class When(Conditional):
         """A branch on the samples at `index`."""
         count = index.shape[0]
         self.paths[path].add(count)
-        return self._branch(path, rows, self._with(sides, index), count, self._other == "passed")
+        return self._branch(path, rows, self._with(path, sides, index), count, self._other == "passed")
 
     def _empty(self, x: Value, sides: Mapping[str, Any]) -> Value:
         """No samples: they pass, or a branch says which shape comes out and learns nothing from it."""

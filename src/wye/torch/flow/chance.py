@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 import weakref
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -20,7 +21,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from ...errors import FlowError, PartError, WyeWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MASK = 0xFFFFFFFF
 PATIENCE = 100
@@ -46,6 +47,18 @@ def fall(seed: Number, step: Number, place: int) -> Number:
     return mix(mix(mix(seed & MASK) ^ (step & MASK)) ^ (place * 0x9E3779B & MASK))
 
 
+# One operator: written out, the hash uses values twice in each line, and a compiler that inlines them takes minutes.
+@torch.library.custom_op("wye::fall", mutates_args=())
+def traced_fall(state: Tensor, place: int) -> Tensor:
+    """The same bits of a seed and a step in a tensor, as one operator of a captured graph."""
+    return fall(state[0], state[1], place)
+
+
+@traced_fall.register_fake
+def _(state: Tensor, place: int) -> Tensor:
+    return state.new_empty(())
+
+
 class Dice(nn.Module):
     """The seed and the step of a node's dice, saved with the weights.
 
@@ -64,7 +77,8 @@ class Dice(nn.Module):
     def _remember(self) -> None:
         self._seed, self._steps = (int(value) for value in self.state.tolist())
         self._known = self.state, version(self.state)
-        self._calls, self._task = 0, -1
+        self._calls = 0
+        self._due: Callable[[], object] = lambda: None  # a move that waits for the end of a backward, while that lives
         ALIVE.add(self)
 
     def _refresh(self) -> None:
@@ -81,7 +95,7 @@ class Dice(nn.Module):
     def captured_bits(self, place: int) -> Tensor:
         """The same as a tensor without axes, within a capture."""
         self._refuse_export()
-        return fall(self.state[0], self.state[1], place)
+        return traced_fall(self.state, place)
 
     def fall(self, kind: str, place: int, bounds: tuple[float, ...]) -> float:
         """What the die or the coin at a place of the formula shows."""
@@ -162,7 +176,7 @@ class Dice(nn.Module):
         self._remember()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_node", "_known")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_node", "_known", "_due")}
 
     def belongs_to(self, node: nn.Module) -> None:
         """Tells the dice of a copied or loaded node whose they are."""
@@ -185,18 +199,37 @@ def _count(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
     at its end, once.
     """
     held: set[int] | None = None
-    task = torch._C._current_graph_task_id()  # pyright: ignore[reportPrivateUsage]
+    within = torch._C._current_graph_task_id() != -1  # pyright: ignore[reportPrivateUsage]
     for dice in list(ALIVE):
         weights = {id(weight) for weight in dice.weights()}
         if held is None:
             held = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
         if weights and not weights & held:
             continue
-        if task == -1:
+        if not within:
             dice.advance()
-        elif dice._task != task:
-            dice._task = task
-            torch.autograd.Variable._execution_engine.queue_callback(dice.advance)
+        elif dice._due() is None:
+            move = partial(Dice.advance, dice)
+            dice._due = weakref.ref(move)
+            _after_backward(move)
+
+
+def _after_backward(act: Callable[[], None]) -> None:
+    """Calls it when the backward that runs is over; of one within another, as checkpointing does it, the outermost."""
+
+    def over() -> None:
+        around = torch._C._current_autograd_node()  # pyright: ignore[reportPrivateUsage]
+        if around is None:
+            act()
+            return
+
+        def resumed(*grads: Any) -> None:
+            hook.remove()
+            _after_backward(act)
+
+        hook = around.register_hook(resumed)
+
+    torch.autograd.Variable._execution_engine.queue_callback(over)
 
 
 register_optimizer_step_post_hook(_count)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
-from ...errors import FlowError, FormulaError, InputError, PartError, Place, did_you_mean, listed
+from ...errors import FlowError, FormulaError, InputError, PartError, Place, WyeError, did_you_mean, listed
 from ...formula.codegen import Signature, function
 from ...formula.formula import Formula
 from ...formula.graph import NUMBER, SAMPLE, Kind
@@ -24,6 +24,8 @@ from ..parts import Parts
 FLOWING = "x"
 DICE = ("die", "coin")
 NUMBERS = (bool, int, float)
+COUNTS = ("times", "index")
+"""What is a whole number; all else that decides is a truth."""
 Decides = str | Formula | Callable[..., Any] | bool | int
 Code = tuple[str, str]
 """What an input is: a `number`, `one` value for the batch, `shared` or `each` sample's; and the class of its dtype."""
@@ -133,7 +135,7 @@ class Condition:
     def of_numbers(self, sides: Mapping[str, Any]) -> Any:
         """The same where all that it reads are plain numbers; None where they are not."""
         plain, inputs = self.plain, self.inputs
-        if plain is None:
+        if plain is None or len(sides) != len(inputs):
             return None
         if len(inputs) == 1:  # a list takes as long as all the rest
             value = sides.get(inputs[0])
@@ -145,8 +147,7 @@ class Condition:
 
     def _side(self, sides: Mapping[str, Any], name: str) -> Any:
         if name not in sides:
-            what = f"{self.title} reads `{name}`, which is not given."
-            raise InputError(what, self.places[name], f"side inputs: {listed(sides)}", f"give {name}=...")
+            self._refuse_missing(name, tuple(sides))
         return sides[name]
 
     def _code(self, name: str, value: Any) -> Code:
@@ -186,7 +187,7 @@ class Condition:
         analysis = self.recipe.analysis(kinds, dice=True)
         signature = Signature(self.inputs, assumed=False, traced=traced, callables=self.recipe.callables)
         kind, made = analysis.outputs[0].kind, function(analysis, FRONT, signature)
-        if kind.number and not traced and all(where == "number" for where, _ in codes):
+        if kind.number and not traced and not self.dice and all(where == "number" for where, _ in codes):
             self.plain = made
         return made, kind.sample or SAMPLE in (kind.axes or ())
 
@@ -205,7 +206,8 @@ class Condition:
             return self._number(value)
         if value.is_floating_point() and bool(value.isnan().any()):
             got = f"NaN for {int(value.isnan().sum())} of {size} samples" if value.dim() else "NaN"
-            fix = f"look into what it reads, or compare it: {self} > 0" if self.recipe else "look into what it returns"
+            fix = f"look into what it {'reads' if self.recipe else 'returns'}"
+            fix += f", or compare it: {self} > 0" if self.recipe and self.what not in COUNTS else ""
             raise FlowError(f"{self.title} is not a number.", self.place, got, fix)
         if value.numel() == 1 and (not sample or value.dim() == 0):
             return value.item()
@@ -222,8 +224,7 @@ class Condition:
         while value.dim() > int(sample) and value.shape[-1] == 1:
             value = value.squeeze(-1)
         if value.dim() > int(sample):
-            fix = f"write any({self.shown}) or all({self.shown})" if self.what == "condition" else "reduce it"
-            refuse(f"{self.title} has not one element for each sample.", self.shown, f"{value.dim()} axes", fix)
+            self._refuse_axes(value.dim())
         return value
 
     def _number(self, value: Any) -> Any:
@@ -235,21 +236,34 @@ class Condition:
         raise FlowError(f"{self.title} is neither a tensor nor a number.", self.place, got, fix)
 
     def _too_many(self, value: Tensor, sample: bool, size: int) -> FlowError:
-        got = f"shape {tuple(value.shape)} for {size} samples"
-        if self.per == "batch":
-            fix = "reduce it: mean(...) or max(...)" if self.what == "times" else f"write any({self}) or all({self})"
-            fix = fix if self.recipe else "reduce it: value.any() or value.all()"
-            return FlowError(
-                f"{self.title} has more than one element for the batch.", self.place, got, f"{fix}; or per='sample'"
-            )
-        fix = "reduce it: max(...) or sum(...)" if self.what == "times" else f"write any({self}) or all({self})"
-        fix = fix if self.recipe else "return a tensor of one axis, with one element for each sample"
-        return FlowError(f"{self.title} has not one element for each sample.", self.place, got, fix)
+        return self._several(f"shape {tuple(value.shape)} for {size} samples")
+
+    def _several(self, got: str) -> FlowError:
+        """There is more than one element for what is decided."""
+        batch, whole = self.per == "batch", self.what in COUNTS
+        fix = f"reduce it: max({self})" if whole else f"write any({self}) or all({self})"
+        if not self.recipe:
+            some = "a tensor of one axis, with one element for each sample"
+            fix = f"return {'one element for the batch' if batch else some}"
+        if not batch:
+            return FlowError(f"{self.title} has not one element for each sample.", self.place, got, fix)
+        what = f"{self.title} has more than one element for the batch."
+        return FlowError(what, self.place, got, f"{fix}; or per='sample'")
+
+    def _refuse_axes(self, axes: int) -> None:
+        """Within a capture; Dynamo runs this as it is, and the message comes through."""
+        raise self._several(f"{axes} {'axis' if axes == 1 else 'axes'}")
+
+    def _refuse_missing(self, name: str, given: tuple[str, ...]) -> NoReturn:
+        what = f"{self.title} reads `{name}`, which is not given."
+        raise InputError(what, self.places[name], f"side inputs: {listed(given)}", f"give {name}=...")
+
+    _refuse_axes._dynamo_marked_constant = _refuse_missing._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
-def refuse(what: str, where: str, got: str, fix: str) -> None:
-    """Raises from within a capture; marked as a constant, so that Dynamo runs it and the message comes through."""
-    raise FlowError(what, where, got, fix)
+def refuse(what: str, where: str, got: str, fix: str, kind: type[WyeError] = FlowError) -> NoReturn:
+    """Raises, from within a capture too: marked as a constant, Dynamo runs it, and the message comes through."""
+    raise kind(what, where, got, fix)
 
 
 refuse._dynamo_marked_constant = True  # type: ignore[attr-defined]

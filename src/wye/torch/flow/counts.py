@@ -7,7 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..front import capturing
+is_compiling, is_grad_enabled = torch.compiler.is_compiling, torch.is_grad_enabled
+current_backward = torch._C._current_graph_task_id  # pyright: ignore[reportPrivateUsage]
 
 
 class Count:
@@ -26,12 +27,12 @@ class Count:
 
     def add(self, samples: int) -> None:
         """One run on so many samples; none is no run."""
-        if capturing():
+        if is_compiling():
             self._add_in_graph(samples)
             return
-        if torch.is_grad_enabled():
+        if is_grad_enabled():
             self._taught += samples
-        if torch._C._current_graph_task_id() == -1:  # pyright: ignore[reportPrivateUsage]
+        if current_backward() == -1:
             self._calls += 1
             self._samples += samples
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ...errors import FlowError, InputError, PartError, did_you_mean, listed
+from ...errors import FlowError, PartError
 from ...formula.formula import Formula
 from ..front import capturing
 from ..making import Recipe
@@ -18,6 +18,7 @@ from ..parts import check_names
 from .chance import Dice, version
 from .condition import FLOWING, Condition, Wants, as_source, check_same_sides, refuse
 from .counts import Count
+from .sides import check_sides
 from .stage import Stage, as_module, share, stage
 from .values import Value, alike, floating, leaves, mapped, rows_alike, shapes, take
 
@@ -28,6 +29,11 @@ OWN = frozenset({"dice", "max_steps", "on_limit", "paths", "per", "shared", "wan
 
 NODES: weakref.WeakSet[Node] = weakref.WeakSet()
 """All nodes there are, for what happens at an optimizer's step."""
+
+
+def versions(x: Value) -> object:
+    """How often the tensors of a value were written into."""
+    return version(x) if isinstance(x, Tensor) else [version(tensor) for tensor in leaves(x)]
 
 
 class Node(Wants):
@@ -148,21 +154,8 @@ class Node(Wants):
 
     def _checked(self, sides: Mapping[str, Any], size: int) -> None:
         """Side inputs are known, and per sample where they have axes."""
-        for name, value in sides.items():
-            if name not in self.wants:
-                fix = did_you_mean(name, self.wants, f"its stages and conditions take: {listed(sorted(self.wants))}")
-                got = f"side inputs: {listed(sides)}"
-                raise InputError(f"nobody takes the side input `{name}`.", type(self).__name__, got, fix)
-            if name in self.shared or value.__class__ in (float, int, bool):
-                continue
-            for tensor in leaves(value):
-                if tensor.dim() and tensor.shape[0] != size:
-                    raise InputError(
-                        f"the side input `{name}` has not one row for each sample.",
-                        type(self).__name__,
-                        f"`{name}` {shapes(value)} for {size} samples",
-                        f"put the batch axis first, or say that all samples share it: shared=({name!r},)",
-                    )
+        if sides:
+            check_sides(sides, size, self.wants, self.shared, type(self).__name__)
 
     def _per_sample(self, sides: Mapping[str, Any]) -> frozenset[str]:
         """The side inputs that travel with their samples."""
@@ -190,10 +183,11 @@ class Node(Wants):
         busy = [stage for stage in self._stages if id(self._run_of(stage)) in ran]
         return [stage for stage in self._stages if stage not in busy], busy
 
-    def _with(self, sides: Mapping[str, Any], index: Tensor) -> dict[str, Any]:
-        """The side inputs of the samples at `index`."""
-        moving = self._per_sample(sides)
-        return {name: take(value, index) if name in moving else value for name, value in sides.items()}
+    def _with(self, stage: str, sides: Mapping[str, Any], index: Tensor) -> dict[str, Any]:
+        """The side inputs that a stage wants, of the samples at `index`."""
+        wanted = {name: sides[name] for name in self._stages[stage].sides.values() if name in sides}
+        moving = self._per_sample(wanted)
+        return {name: take(value, index) if name in moving else value for name, value in wanted.items()}
 
     def _stage(self, name: str, x: Value, sides: Mapping[str, Any]) -> Value:
         """One stage on the value that flows."""
@@ -206,25 +200,17 @@ class Node(Wants):
         """A stage on some of the samples, which writes not into them; beside a pass-through it `keeps` the shape."""
         if capturing():
             return self._captured_branch(name, x, sides, keeps)
-        before = [version(tensor) for tensor in leaves(x)]
+        before = versions(x)
         new = self._lone(name, x, sides)
-        if before != [version(tensor) for tensor in leaves(x)]:
+        if before != versions(x):
             fix = "use the one that returns a new tensor, such as ReLU() for ReLU(inplace=True)"
             raise FlowError(f"the branch `{name}` writes into its input.", self.line, "an in-place operation", fix)
-        if keeps and not alike(x, new):
-            raise FlowError(
-                f"the branch `{name}` changes the shape beside samples that pass unchanged.",
-                self.line,
-                f"{shapes(x)} -> {shapes(new)}",
-                "keep the shape, or widen all samples in a stage before",
-            )
-        if not keeps and not rows_alike(new, size):
-            raise FlowError(
-                f"the branch `{name}` returns not one row for each of its samples.",
-                self.line,
-                f"{shapes(x)} -> {shapes(new)}",
-                "keep the batch axis first",
-            )
+        if not (alike(x, new) if keeps else rows_alike(new, size)):
+            what, fix = "returns not one row for each of its samples", "keep the batch axis first, and all samples"
+            if rows_alike(new, size):
+                what = "changes the shape beside samples that pass unchanged"
+                fix = "keep the shape, or widen all samples in a stage before"
+            raise FlowError(f"the branch `{name}` {what}.", self.line, f"{shapes(x)} -> {shapes(new)}", fix)
         return self._as_flowing(name, x, new, keeps)
 
     def _on_nothing(self, name: str, x: Value, sides: Mapping[str, Any]) -> Value:
@@ -243,7 +229,7 @@ class Node(Wants):
             refuse(
                 f"the branch `{name}` changes the shape beside samples that pass unchanged.",
                 self.line,
-                "another shape",
+                f"{shapes(x, 1)} -> {shapes(new, 1)} for each sample",
                 "keep the shape, or widen all samples in a stage before",
             )
         return self._as_flowing(name, x, new, keeps)

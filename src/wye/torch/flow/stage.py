@@ -12,7 +12,7 @@ from torch import nn
 from ...errors import InputError, PartError, did_you_mean, listed
 from ...formula.formula import Formula
 from ..join import Frozen, Join
-from .condition import FLOWING, Wants
+from .condition import FLOWING, Wants, refuse
 from .values import Value
 
 
@@ -38,11 +38,12 @@ class Stage:
         taken = {keyword: sides[name] for keyword, name in self.sides.items() if name in sides}
         for keyword in self.required - taken.keys():
             name = self.sides[keyword]
-            raise InputError(
+            refuse(
                 f"a stage takes the side input `{name}`, which is not given.",
                 f"{title(self.module)}(..., {keyword}=...)",
                 f"side inputs: {listed(sides)}",
                 f"give {name}=..., or take it from another: Takes(module, {keyword}='...')",
+                InputError,
             )
         return self.module(x, **taken) if self.flowing is None else self.module(**{self.flowing: x}, **taken)
 

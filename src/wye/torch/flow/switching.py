@@ -47,7 +47,7 @@ class Branches(Node):
             taken = {place: index for place, index in enumerate(indices) if index.numel()}
         pieces = dict(zip(taken, split(x, list(taken.values())), strict=True))
         for place, index in taken.items():
-            pieces[place] = self._one(place, pieces[place], self._with(sides, index), index.shape[0])
+            pieces[place] = self._one(place, pieces[place], self._with(str(place), sides, index), index.shape[0])
         check_same_width(self, {str(place): piece for place, piece in pieces.items()})
         return merge(list(taken.values()), list(pieces.values()))
 

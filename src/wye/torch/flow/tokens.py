@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ...errors import FlowError, InputError
+from ...errors import InputError
+from .condition import refuse
 from .values import Value, leaves, mapped, shapes
 
 
@@ -32,7 +33,7 @@ def by_token(
     axes = first.shape[:-1] if first is not None else ()
     if not axes or any(tensor.shape[:-1] != axes for tensor in leaves(x)):
         fix = "let tensors of shape (B, ..., D) flow, which agree in all axes but the last"
-        raise FlowError("the value that flows has no tokens.", line, shapes(x), fix)
+        refuse("the value that flows has no tokens.", line, shapes(x), fix)
     rows = mapped(lambda tensor: tensor.reshape(-1, tensor.shape[-1]), x)
     given = {name: value if name in shared else _rows(name, value, axes, line) for name, value in sides.items()}
     new = run(rows, given, axes.numel())
@@ -47,11 +48,12 @@ def _rows(name: str, value: Any, axes: Any, line: str) -> Any:
             return tensor.reshape(-1, *tensor.shape[len(axes) :])
         if tensor.shape[:1] == axes[:1] and tensor.dim() <= 2 and tensor.shape[1:].numel() == 1:
             return tensor.reshape(-1, *(1 for _ in axes[1:])).expand(axes).reshape(-1)
-        raise InputError(
+        refuse(
             f"the side input `{name}` has not one row for each token.",
             line,
             f"`{name}` {tuple(tensor.shape)} for tokens {tuple(axes)}",
             f"begin with the same axes, give one value for each sample, or say that all share it: shared=({name!r},)",
+            InputError,
         )
 
     return mapped(of_tokens, value)

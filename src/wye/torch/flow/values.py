@@ -94,14 +94,15 @@ def merge(indices: Sequence[Tensor], pieces: Sequence[Value]) -> Value:
     return mapped(lambda *rows: routing.merge(indices, rows), first, *others)
 
 
-def shapes(value: Value) -> str:
-    """The shapes of a value in its nest, as errors show them."""
+def shapes(value: Value, start: int = 0) -> str:
+    """The shapes of a value in its nest, from the axis `start` on, as errors show them."""
     if isinstance(value, Tensor):
-        return str(tuple(value.shape))
+        return str(tuple(value.shape[start:]))
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key!r}: {shapes(item)}" for key, item in value.items()) + "}"  # pyright: ignore[reportUnknownVariableType]
+        return "{" + ", ".join(f"{key!r}: {shapes(item, start)}" for key, item in value.items()) + "}"  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, tuple | list):
-        return f"{type(value).__name__} of {', '.join(map(shapes, value)) or 'nothing'}"  # pyright: ignore[reportUnknownArgumentType]
+        items = [shapes(item, start) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return f"{type(value).__name__} of {', '.join(items) or 'nothing'}"  # pyright: ignore[reportUnknownArgumentType]
     return type(value).__name__
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from ...errors import FlowError, PartError
+from ...errors import PartError
 from ..front import capturing
 from .chain import Chain
 from .condition import refuse
 from .node import Node
-from .values import Value, alike, shapes
+from .values import Value, alike, leaves, shapes
 
 SHAPELESS = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),
@@ -39,8 +39,10 @@ def check_widths(node: Node, names: Sequence[str], rule: str, place: str) -> Non
     shown = ", ".join(f"{a or '?'} -> {b or '?'}" for a, b in zip(into, out, strict=True))
     subject = "the block" if len(names) == 1 else "the exits" if rule == "out" else "the blocks"
     widths = {"one": "one width, in and out", "both": "one width in, and one width out", "out": "one width out"}[rule]
-    fix = "keep the width, or widen all samples in a stage before" if len(names) == 1 else "give them equal widths"
-    raise PartError(f"{subject} of a {type(node).__name__} must have {widths}.", place, shown, fix)
+    fix = "keep the width, or widen all samples in a stage before" if rule == "one" else "give them equal widths"
+    kind = type(node).__name__
+    article = "an" if kind[0] in "AEIOU" else "a"
+    raise PartError(f"{subject} of {article} {kind} must have {widths}.", place, shown, fix)
 
 
 def width(block: nn.Module, side: str) -> int | None:
@@ -57,16 +59,15 @@ def width(block: nn.Module, side: str) -> int | None:
 
 
 def check_same_width(node: Node, outcomes: Mapping[str, Value]) -> None:
-    """Branches return rows of one shape."""
+    """Branches return rows of one shape and dtype."""
     (name, first), *others = outcomes.items()
+    start = 1 if capturing() else 0  # there, how many rows there are is no number
     for other, value in others:
-        if alike(first, value, 1):
-            continue
-        if capturing():
-            refuse("the branches return different shapes.", node.line, "a capture", "give both the same width")
-        raise FlowError(
-            "the branches return different shapes.",
-            node.line,
-            f"{name} {shapes(first)}, {other} {shapes(value)}",
-            "give both the same width",
-        )
+        if not alike(first, value, 1):
+            got = f"{name} {shapes(first, start)}, {other} {shapes(value, start)}"
+            got += " for each sample" if start else ""
+            refuse("the branches return different shapes.", node.line, got, "give both the same width")
+        for one, two in zip(leaves(first), leaves(value), strict=True):
+            if one.dtype is not two.dtype:
+                got = f"{name} {str(one.dtype)[6:]}, {other} {str(two.dtype)[6:]}"
+                refuse("the branches return different dtypes.", node.line, got, "let floats flow, or cast one of them")
