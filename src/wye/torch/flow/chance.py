@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from ...errors import FlowError, PartError, WyeWarning
+from ...errors import FlowError, InputError, PartError, WyeWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,6 +59,24 @@ def _(state: Tensor, place: int) -> Tensor:
     return state.new_empty(())
 
 
+def check_bounds(kind: str, bounds: tuple[float, ...]) -> None:
+    """A coin has a probability, and a die has sides; Dynamo runs this as it is."""
+    if kind == "coin":
+        if not 0 <= bounds[0] <= 1:
+            fix = "give a number from 0 to 1"
+            raise FlowError("a coin has a probability.", f"coin({bounds[0]})", f"{bounds[0]}", fix)
+        return
+    low, high = bounds
+    if low != int(low) or high != int(high) or low > high:
+        fix = f"write die({high}, {low})" if low > high else "round them"
+        raise FlowError(
+            "a die has whole sides, the lowest first.", f"die({low}, {high})", f"{low} and {high}", fix
+        )
+
+
+check_bounds._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
 class Dice(nn.Module):
     """The seed and the step of a node's dice, saved with the weights.
 
@@ -78,7 +96,7 @@ class Dice(nn.Module):
         self._seed, self._steps = (int(value) for value in self.state.tolist())
         self._known = self.state, version(self.state)
         self._calls = 0
-        self._due: Callable[[], object] = lambda: None  # a move that waits for the end of a backward, while that lives
+        self.due: Callable[[], object] = lambda: None  # a move that waits for the end of a backward, while that lives
         ALIVE.add(self)
 
     def _refresh(self) -> None:
@@ -100,24 +118,16 @@ class Dice(nn.Module):
     def fall(self, kind: str, place: int, bounds: tuple[float, ...]) -> float:
         """What the die or the coin at a place of the formula shows."""
         bits = self.bits(place)
+        check_bounds(kind, bounds)
         if kind == "coin":
-            if not 0 <= bounds[0] <= 1:
-                fix = "write a probability from 0 to 1"
-                raise FlowError("a coin has a probability.", f"coin({bounds[0]})", f"{bounds[0]}", fix)
             return bits < bounds[0] * 2**32
         low, high = bounds
-        fix = f"write die({high}, {low})" if low > high else "round them"
-        if low != int(low) or high != int(high) or low > high:
-            raise FlowError(
-                "a die has whole sides, the lowest first.",
-                f"die({low}, {high})",
-                f"{low} and {high}",
-                fix,
-            )
         return int(low) + bits % (int(high) - int(low) + 1)
 
     def captured_fall(self, kind: str, place: int, bounds: tuple[Any, ...]) -> Tensor:
         """The same as a tensor without axes, within a capture."""
+        if not any(isinstance(bound, Tensor) for bound in bounds):
+            check_bounds(kind, bounds)
         bits = self.captured_bits(place)
         if kind == "coin":
             return bits < bounds[0] * 2**32
@@ -128,7 +138,7 @@ class Dice(nn.Module):
         if torch.compiler.is_exporting():
             raise FlowError(
                 "an exported graph has no optimizer, so its die would show one face for ever.",
-                "torch.export",
+                getattr(self.__dict__["_node"](), "line", "torch.export"),
                 "a module in training",
                 "export in eval, where nothing is drawn: module.eval()",
             )
@@ -176,7 +186,7 @@ class Dice(nn.Module):
         self._remember()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_node", "_known", "_due")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_node", "_known", "due")}
 
     def belongs_to(self, node: nn.Module) -> None:
         """Tells the dice of a copied or loaded node whose they are."""
@@ -208,9 +218,9 @@ def _count(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
             continue
         if not within:
             dice.advance()
-        elif dice._due() is None:
+        elif dice.due() is None:
             move = partial(Dice.advance, dice)
-            dice._due = weakref.ref(move)
+            dice.due = weakref.ref(move)
             _after_backward(move)
 
 
@@ -218,7 +228,7 @@ def _after_backward(act: Callable[[], None]) -> None:
     """Calls it when the backward that runs is over; of one within another, as checkpointing does it, the outermost."""
 
     def over() -> None:
-        around = torch._C._current_autograd_node()  # pyright: ignore[reportPrivateUsage]
+        around: Any = torch._C._current_autograd_node()  # pyright: ignore[reportPrivateUsage]
         if around is None:
             act()
             return
@@ -229,7 +239,7 @@ def _after_backward(act: Callable[[], None]) -> None:
 
         hook = around.register_hook(resumed)
 
-    torch.autograd.Variable._execution_engine.queue_callback(over)
+    torch.autograd.Variable._execution_engine.queue_callback(over)  # pyright: ignore[reportPrivateUsage]
 
 
 register_optimizer_step_post_hook(_count)
@@ -288,4 +298,7 @@ def tick(module: nn.Module) -> int:
 
 def dice_of(module: nn.Module) -> dict[str, Dice]:
     """The dice in a module by their paths; one that is held twice has its first."""
+    if not isinstance(module, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+        got, fix = type(module).__name__, "give a module: wye.seed(net, 7), wye.tick(net)"
+        raise InputError("only modules hold dice.", "seed(...) or tick(...)", got, fix)
     return {path: one for path, one in module.named_modules() if isinstance(one, Dice)}
