@@ -73,7 +73,7 @@ class Concat(Room):
         kept = [
             shape if extra else shape[: axis % rank] + shape[axis % rank + 1 :] for shape in own if len(shape) == rank
         ]
-        if len(kept) != len(own) or len(set(kept)) > 1:
+        if len(kept) != len(own) or any(shape != kept[0] for shape in kept):  # sizes in a capture have no hash
             what = "stacked values have equal shapes." if extra else "joined values have equal shapes but for the axis."
             raise self.error(what, self.described(own), "bring them to one shape, or choose another axis")
         self.check(sum(math.prod(shape) for shape in own), leaves or own)

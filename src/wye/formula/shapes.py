@@ -86,4 +86,4 @@ def product(left: Shape, right: Shape, strict: bool = True) -> Shape | None:
 
 def room(shapes: Sequence[Shape]) -> int:
     """The most elements a value may have: 4,096 times the largest of these."""
-    return GROWTH * max((math.prod(shape) for shape in shapes), default=1)
+    return GROWTH * max([math.prod(shape) for shape in shapes] or [1])

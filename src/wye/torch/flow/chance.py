@@ -69,9 +69,7 @@ def check_bounds(kind: str, bounds: tuple[float, ...]) -> None:
     low, high = bounds
     if low != int(low) or high != int(high) or low > high:
         fix = f"write die({high}, {low})" if low > high else "round them"
-        raise FlowError(
-            "a die has whole sides, the lowest first.", f"die({low}, {high})", f"{low} and {high}", fix
-        )
+        raise FlowError("a die has whole sides, the lowest first.", f"die({low}, {high})", f"{low} and {high}", fix)
 
 
 check_bounds._dynamo_marked_constant = True  # type: ignore[attr-defined]

@@ -63,7 +63,8 @@ class EarlyExit(Node):
         super().__init__()
         if not stages or len(stages) != len(exits):
             got = f"{len(stages)} stages, {len(exits)} exits"
-            raise PartError("each stage needs an exit.", "EarlyExit(stages, exits, ...)", got, "give one for each")
+            fix = "give as many exits as stages" if stages else "give one stage and one exit at least"
+            raise PartError("an EarlyExit has an exit for each stage.", "EarlyExit(stages, exits, ...)", got, fix)
         named = {f"stage{place}": stage for place, stage in enumerate(stages)}
         outs = {f"exit{place}": one for place, one in enumerate(exits)}
         self._settle({**named, **outs}, per, shared, parts)

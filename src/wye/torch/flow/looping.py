@@ -125,7 +125,8 @@ class While(Conditional, Looped):
         """Within a capture, more rounds than one writes out: a loop of the graph."""
         size, first = active.size, self._going(active)
         if not isinstance(first, Tensor):
-            refuse("the condition never changes.", self.line, "a number", "let it read the value that flows")
+            got, fix = f"one value for all {self.max_steps} steps", "let it read the value that flows"
+            refuse("the condition never changes.", self.line, got, fix)
         value, going = self._loop(active, first, self.max_steps)
         self._limit(going, size)
         return value
@@ -143,7 +144,10 @@ class While(Conditional, Looped):
             count = going.sum() if isinstance(going, Tensor) else size * going
             self.paths["stopped"].add(count)
             if self.on_limit == "error" and isinstance(going, Tensor):
-                torch._assert_async(~going.any(), f"the loop did not end within {self.max_steps} steps")  # pyright: ignore
+                torch._assert_async(~going.any(), f"the loop did not end within {self.max_steps} steps: {self.line}")  # pyright: ignore
+            elif self.on_limit == "error" and going:
+                what, fix = "the condition never changes.", "let it read the value that flows"
+                refuse(what, self.line, f"true after {self.max_steps} steps", fix)
             return
         count = int(going.sum()) if isinstance(going, Tensor) else size * going
         if not count:

@@ -42,6 +42,7 @@ class Node(Wants):
     paths: dict[str, Count]
     _condition: Condition
     _eval: float | None = None
+    _usual = "sample"  # what `per` is where nobody says
 
     # what it is made of
 
@@ -309,7 +310,7 @@ class Node(Wants):
 
     def _typed(self, *words: str) -> str:
         """What was typed: what decides, the options that are not the default, and the parts that have a text."""
-        options = [f"per={self.per!r}"] if self.per != "sample" else []
+        options = [f"per={self.per!r}"] if self.per != self._usual else []
         options += [f"eval={self._eval!r}"] if self._eval is not None else []
         options += [f"shared={tuple(sorted(self.shared))!r}"] if self.shared else []
         return ", ".join([*words, *options, *self._settings()])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -62,10 +62,14 @@ class Repeat(Looped):
         self._eval, self._many = eval, None if blocks is None else len(blocks)
         check_widths(self, list(stages), "one", "Repeat(...)" if blocks is None else "Repeat([...])")
         self._decide_by(times, "times")
-        if isinstance(self._condition.source, bool | int | float):
-            self._whole_number(self._condition.source)
+        for known in (eval, self._condition.source):
+            if isinstance(known, NUMBERS):
+                self._whole_number(known)
 
     def _check_decider(self, condition: Condition) -> None:
+        if self._many is not None and (condition.die_sides or 0) > self._many:
+            what, got = f"a die for {self._many} blocks shows 0 to {self._many}.", f"up to {condition.die_sides}"
+            raise PartError(what, condition.place, got, f"write die(0, {self._many}), or give more blocks")
         self._sides = condition.die_sides
         most = self._sides if self._many is None else self._many
         known = [condition.source] if isinstance(condition.source, NUMBERS) else range(0 if most is None else most + 1)
@@ -149,8 +153,14 @@ class Repeat(Looped):
     def _whole_number(self, times: Any) -> int:
         most = float("inf") if self._many is None else self._many
         if not 0 <= times <= most or times == float("inf") or times != int(times):
-            raise self._wrong_times(str(times))
+            self._refuse(times)
         return int(times)
+
+    def _refuse(self, times: float) -> NoReturn:
+        """Dynamo runs this as it is, and the message comes through."""
+        raise self._wrong_times(str(times))
+
+    _refuse._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
     def _whole_numbers(self, times: Tensor) -> Tensor:
         counts = times.long()
@@ -161,13 +171,14 @@ class Repeat(Looped):
         return counts
 
     def _wrong_times(self, got: str) -> FlowError:
-        text = str(self._condition) if self._condition.recipe else "..."
+        recipe, text = self._condition.recipe, str(self._condition)
         if self._many is None:
-            fix = f"round and bound it: round(relu({text}))"
+            fix = f"round and bound it: round(relu({text}))" if recipe else "give a whole number, 0 or more"
             return FlowError("a block runs a whole number of times, 0 or more.", self.line, got, fix)
         what = f"of {self._many} blocks a whole number runs, from 0 to {self._many}."
-        die = f"write die(0, {self._many}), or give it more blocks"
-        fix = die if self._condition.dice else f"round and bound it: clamp(round({text}), 0, {self._many})"
+        bound = f"round and bound it: clamp(round({text}), 0, {self._many})"
+        fix = bound if recipe else "give more blocks, or fewer times"
+        fix = f"write die(0, {self._many}), or give it more blocks" if self._condition.dice else fix
         return FlowError(what, self.line, got, fix)
 
     def _settled_fall(self, kind: str, bounds: tuple[float, ...]) -> float:

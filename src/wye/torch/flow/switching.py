@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from ...errors import FlowError, PartError
 from ..front import capturing
-from .condition import NUMBERS, Decides
+from .condition import NUMBERS, Condition, Decides
 from .node import Node
 from .tokens import by_token
 from .values import Value, batch_size, merge, split
@@ -20,7 +20,9 @@ from .widths import check_same_width, check_widths
 class Branches(Node):
     """Branches side by side, of which each sample takes one; None lets samples pass."""
 
-    def _branch_out(self, branches: Sequence[Any], per: str, shared: Iterable[str], parts: Mapping[str, Any]) -> None:
+    def _branch_out(
+        self, branches: Sequence[Any], per: str, shared: Iterable[str], parts: Mapping[str, Any], eval: int | None
+    ) -> None:
         kind = type(self).__name__
         if not branches:
             raise PartError(f"a {kind} needs a branch.", f"{kind}(...)", "none", "give it one module or more")
@@ -28,6 +30,15 @@ class Branches(Node):
         stages = {str(place): nn.Identity() if branch is None else branch for place, branch in enumerate(branches)}
         self._settle(stages, per, shared, parts)
         check_widths(self, list(stages), "one" if self._passes else "both", f"{kind}(...)")
+        if eval is not None and eval not in range(len(stages)):
+            what, fix = f"of {len(stages)} branches there is none of this index.", self._indices()
+            raise PartError(what, f"{kind}(..., eval={eval!r})", repr(eval), fix)
+        self._eval = eval
+
+    def _indices(self) -> str:
+        """The cure for an index out of range."""
+        most = len(self._stages) - 1
+        return f"give whole numbers from 0 to {most}" if most else "give 0, or a second branch"
 
     def _one(self, place: int, x: Value, sides: Mapping[str, Any], size: int) -> Value:
         """All samples on one branch."""
@@ -91,9 +102,14 @@ class Switch(Branches):
         **parts: Any,
     ) -> None:
         super().__init__()
-        self._branch_out(branches, per, shared, parts)
-        self._eval = eval
+        self._branch_out(branches, per, shared, parts, eval)
         self._decide_by(index, "index")
+
+    def _check_decider(self, condition: Condition) -> None:
+        most = len(self._stages) - 1
+        if condition.die_sides is not None and condition.die_sides > most:
+            what, got = f"a die for {most + 1} branches shows 0 to {most}.", f"up to {condition.die_sides}"
+            raise PartError(what, condition.place, got, f"write die(0, {most})")
 
     @property
     def index(self) -> Any:
@@ -120,22 +136,28 @@ class Switch(Branches):
 
     def _known(self, index: float) -> int:
         if index not in range(len(self._stages)):
-            raise self._unknown(str(index))
+            self._refuse(index)
         return int(index)
 
     def _known_each(self, index: Tensor) -> Tensor:
         places = index.long()
         wrong = (places != index) | (places < 0) | (places >= len(self._stages))
         if capturing():
-            torch._assert_async(~wrong.any(), f"of {len(self._stages)} branches there is none of this index")  # pyright: ignore
+            told = f"of {len(self._stages)} branches there is none of this index: {self.line}"
+            torch._assert_async(~wrong.any(), told)  # pyright: ignore
         elif bool(wrong.any()):
             raise self._unknown(str(index[wrong][0].item()))
         return places
 
+    def _refuse(self, index: float) -> NoReturn:
+        """Dynamo runs this as it is, and the message comes through."""
+        raise self._unknown(str(index))
+
+    _refuse._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
     def _unknown(self, got: str) -> FlowError:
-        most = len(self._stages) - 1
-        fix = f"write die(0, {most})" if self._condition.dice else f"give whole numbers from 0 to {most}"
-        return FlowError(f"of {most + 1} branches there is none of this index.", self.line, got, fix)
+        what = f"of {len(self._stages)} branches there is none of this index."
+        return FlowError(what, self.line, got, self._indices())
 
     def extra_repr(self) -> str:
         return self._typed(repr(self._condition))
@@ -163,6 +185,8 @@ class RandomChoice(Branches):
         (torch.Size([2, 1]), 2)
     """
 
+    _usual = "batch"
+
     def __init__(
         self,
         *branches: Any,
@@ -171,12 +195,8 @@ class RandomChoice(Branches):
         shared: Iterable[str] = (),
     ) -> None:
         super().__init__()
-        self._branch_out(branches, "batch", shared, {})
-        self._eval, self.weights = eval, weights
-        most = len(branches) - 1
-        if eval is not None and eval not in range(most + 1):
-            fix = f"give a whole number from 0 to {most}"
-            raise PartError(f"of {most + 1} branches there is none of this index.", f"eval={eval!r}", repr(eval), fix)
+        self._branch_out(branches, "batch", shared, {}, eval)
+        self.weights = weights
         self._throw()
 
     @property
@@ -187,7 +207,10 @@ class RandomChoice(Branches):
     @weights.setter
     def weights(self, weights: Sequence[float] | None) -> None:
         count = len(self._stages)
-        given = None if weights is None else tuple(float(weight) for weight in weights)
+        try:
+            given = None if weights is None else tuple(float(weight) for weight in weights)
+        except (TypeError, ValueError):
+            given = ()
         known = (1.0,) * count if given is None else given
         if len(known) != count or not all(0 <= weight < float("inf") for weight in known) or not sum(known) > 0:
             fix = f"give {count} numbers, none negative, not all zero"
