@@ -70,8 +70,17 @@ def split(x: Tensor, indices: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return _Split.apply(x, *indices)  # type: ignore[no-any-return]
 
 
-def merge(indices: Sequence[Tensor], pieces: Sequence[Tensor]) -> Tensor:
-    """The pieces, each at its rows; together the indices name every row once."""
+def merge(indices: Sequence[Tensor], pieces: Sequence[Tensor], size: int | None = None) -> Tensor:
+    """The pieces, each at its rows; together the indices name every row once.
+
+    A capture, in which nobody knows how many rows each piece has, must be told how many they have together: inductor
+    plans the result of `cat` before it knows.
+    """
+    if size is not None and torch.compiler.is_compiling():
+        out = pieces[0].new_zeros((size, *pieces[0].shape[1:]))
+        for index, piece in zip(indices, pieces, strict=True):
+            out = out.index_copy(0, index, piece)
+        return out
     if others_differentiate() or not torch.is_grad_enabled():
         order = torch.argsort(torch.cat(list(indices)))
         return torch.cat(list(pieces)).index_select(0, order)
@@ -80,7 +89,7 @@ def merge(indices: Sequence[Tensor], pieces: Sequence[Tensor]) -> Tensor:
 
 def _placed(shape: Sequence[int], indices: Sequence[Tensor], pieces: Sequence[Tensor]) -> Tensor:
     """The pieces at their rows in a new tensor, in one pass."""
-    if torch.is_grad_enabled():  # a backward that is itself differentiated
+    if torch.is_grad_enabled() or others_differentiate():  # a backward that is itself differentiated, or batched
         order = torch.argsort(torch.cat(list(indices)))
         return torch.cat(list(pieces)).index_select(0, order)
     out = pieces[0].new_empty(shape)
@@ -100,7 +109,7 @@ def holders(grad: Tensor) -> tuple[int, ...] | None:
     storage = grad.untyped_storage()
     if not grad.is_contiguous() or not storage.resizable() or (storage.device.type == "cpu" and storage.is_shared()):
         return None
-    views = torch._C._storage_Use_Count(storage._cdata)
+    views = torch._C._storage_Use_Count(storage._cdata)  # pyright: ignore[reportPrivateUsage]
     return sys.getrefcount(grad), sys.getrefcount(storage), grad._use_count(), views  # pyright: ignore[reportAttributeAccessIssue]
 
 
