@@ -94,10 +94,10 @@ class Looped(Node):
         inner = [module for module in self._modules["block"].modules() if isinstance(module, (Node, *RANDOM))]  # type: ignore[union-attr]
         if inner:
             raise FlowError(
-                f"around this block, a loop of more than {WRITTEN_OUT} rounds cannot be captured.",
+                f"more than {WRITTEN_OUT} rounds become one loop of the graph, which cannot hold this block.",
                 self.line,
                 f"{type(inner[0]).__name__} in the block",
-                f"bound it by {WRITTEN_OUT}, by max_steps or a die, or leave this node out of the capture",
+                f"bound it by {WRITTEN_OUT} rounds (max_steps, or a die), or leave this node out of the capture",
             )
 
     _refuse_loop._dynamo_marked_constant = True  # type: ignore[attr-defined]

@@ -63,8 +63,8 @@ def check_bounds(kind: str, bounds: tuple[float, ...]) -> None:
     """A coin has a probability, and a die has sides; Dynamo runs this as it is."""
     if kind == "coin":
         if not 0 <= bounds[0] <= 1:
-            fix = "give a number from 0 to 1"
-            raise FlowError("a coin has a probability.", f"coin({bounds[0]})", f"{bounds[0]}", fix)
+            fix = "write coin(0.5), or bound what it reads"
+            raise FlowError("a coin has a probability from 0 to 1.", f"coin({bounds[0]})", f"{bounds[0]}", fix)
         return
     low, high = bounds
     if low != int(low) or high != int(high) or low > high:

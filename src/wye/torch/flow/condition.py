@@ -56,6 +56,7 @@ class Condition:
         self.source: Formula | Callable[..., Any] | bool | int = source
         self.node, self.recipe, self.per, self.what = node, recipe, per, what
         self.title, self.shown = title(what), str(self)
+        self.each = "token" if getattr(node, "per", per) == "token" else "sample"
         self.dice, self.bare_die = False, False
         self.die_sides: int | None = None
         self.made: dict[tuple[Code, ...], Made] = {}
@@ -205,7 +206,7 @@ class Condition:
         if not isinstance(value, Tensor):
             return self._number(value)
         if value.is_floating_point() and bool(value.isnan().any()):
-            got = f"NaN for {int(value.isnan().sum())} of {size} samples" if value.dim() else "NaN"
+            got = f"NaN for {int(value.isnan().sum())} of {size} {self.each}s" if value.dim() else "NaN"
             fix = f"look into what it {'reads' if self.recipe else 'returns'}"
             fix += f", or compare it: {self} > 0" if self.recipe and self.what not in COUNTS else ""
             raise FlowError(f"{self.title} is not a number.", self.place, got, fix)
@@ -236,17 +237,17 @@ class Condition:
         raise FlowError(f"{self.title} is neither a tensor nor a number.", self.place, got, fix)
 
     def _too_many(self, value: Tensor, sample: bool, size: int) -> FlowError:
-        return self._several(f"shape {tuple(value.shape)} for {size} samples")
+        return self._several(f"shape {tuple(value.shape)} for {size} {self.each}s")
 
     def _several(self, got: str) -> FlowError:
         """There is more than one element for what is decided."""
         batch, whole = self.per == "batch", self.what in COUNTS
         fix = f"reduce it: max({self})" if whole else f"write any({self}) or all({self})"
         if not self.recipe:
-            some = "a tensor of one axis, with one element for each sample"
+            some = f"a tensor of one axis, with one element for each {self.each}"
             fix = f"return {'one element for the batch' if batch else some}"
         if not batch:
-            return FlowError(f"{self.title} has not one element for each sample.", self.place, got, fix)
+            return FlowError(f"{self.title} has not one element for each {self.each}.", self.place, got, fix)
         what = f"{self.title} has more than one element for the batch."
         return FlowError(what, self.place, got, f"{fix}; or per='sample'")
 

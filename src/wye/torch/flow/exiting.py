@@ -62,7 +62,7 @@ class EarlyExit(Node):
     ) -> None:
         super().__init__()
         if not stages or len(stages) != len(exits):
-            got = f"{len(stages)} stages, {len(exits)} exits"
+            got = f"stages: {len(stages)}, exits: {len(exits)}"
             fix = "give as many exits as stages" if stages else "give one stage and one exit at least"
             raise PartError("an EarlyExit has an exit for each stage.", "EarlyExit(stages, exits, ...)", got, fix)
         named = {f"stage{place}": stage for place, stage in enumerate(stages)}

@@ -62,14 +62,20 @@ class Repeat(Looped):
         self._eval, self._many = eval, None if blocks is None else len(blocks)
         check_widths(self, list(stages), "one", "Repeat(...)" if blocks is None else "Repeat([...])")
         self._decide_by(times, "times")
-        for known in (eval, self._condition.source):
-            if isinstance(known, NUMBERS):
-                self._whole_number(known)
+        if eval is not None and (eval != int(eval) or not 0 <= eval <= (eval if self._many is None else self._many)):
+            fix = (
+                "give a whole number, 0 or more"
+                if self._many is None
+                else f"give a whole number from 0 to {self._many}"
+            )
+            raise PartError("a block runs a whole number of times.", f"Repeat(..., eval={eval!r})", repr(eval), fix)
+        if isinstance(self._condition.source, NUMBERS):
+            self._whole_number(self._condition.source)
 
     def _check_decider(self, condition: Condition) -> None:
         if self._many is not None and (condition.die_sides or 0) > self._many:
-            what, got = f"a die for {self._many} blocks shows 0 to {self._many}.", f"up to {condition.die_sides}"
-            raise PartError(what, condition.place, got, f"write die(0, {self._many}), or give more blocks")
+            what, got = "the die has sides without a block.", f"up to {condition.die_sides}, for {self._many} blocks"
+            raise PartError(what, condition.place, got, f"write die(0, {self._many}), or give it more blocks")
         self._sides = condition.die_sides
         most = self._sides if self._many is None else self._many
         known = [condition.source] if isinstance(condition.source, NUMBERS) else range(0 if most is None else most + 1)
@@ -175,7 +181,7 @@ class Repeat(Looped):
         if self._many is None:
             fix = f"round and bound it: round(relu({text}))" if recipe else "give a whole number, 0 or more"
             return FlowError("a block runs a whole number of times, 0 or more.", self.line, got, fix)
-        what = f"of {self._many} blocks a whole number runs, from 0 to {self._many}."
+        what = f"a whole number of the blocks runs, from 0 to {self._many}."
         bound = f"round and bound it: clamp(round({text}), 0, {self._many})"
         fix = bound if recipe else "give more blocks, or fewer times"
         fix = f"write die(0, {self._many}), or give it more blocks" if self._condition.dice else fix

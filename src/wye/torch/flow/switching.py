@@ -31,8 +31,9 @@ class Branches(Node):
         self._settle(stages, per, shared, parts)
         check_widths(self, list(stages), "one" if self._passes else "both", f"{kind}(...)")
         if eval is not None and eval not in range(len(stages)):
-            what, fix = f"of {len(stages)} branches there is none of this index.", self._indices()
-            raise PartError(what, f"{kind}(..., eval={eval!r})", repr(eval), fix)
+            raise PartError(
+                "there is no branch of this index.", f"{kind}(..., eval={eval!r})", repr(eval), self._indices()
+            )
         self._eval = eval
 
     def _indices(self) -> str:
@@ -108,7 +109,7 @@ class Switch(Branches):
     def _check_decider(self, condition: Condition) -> None:
         most = len(self._stages) - 1
         if condition.die_sides is not None and condition.die_sides > most:
-            what, got = f"a die for {most + 1} branches shows 0 to {most}.", f"up to {condition.die_sides}"
+            what, got = "the die has sides without a branch.", f"up to {condition.die_sides}, for {most + 1} branches"
             raise PartError(what, condition.place, got, f"write die(0, {most})")
 
     @property
@@ -143,7 +144,7 @@ class Switch(Branches):
         places = index.long()
         wrong = (places != index) | (places < 0) | (places >= len(self._stages))
         if capturing():
-            told = f"of {len(self._stages)} branches there is none of this index: {self.line}"
+            told = f"there is no branch of this index: {self.line}"
             torch._assert_async(~wrong.any(), told)  # pyright: ignore
         elif bool(wrong.any()):
             raise self._unknown(str(index[wrong][0].item()))
@@ -156,8 +157,7 @@ class Switch(Branches):
     _refuse._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
     def _unknown(self, got: str) -> FlowError:
-        what = f"of {len(self._stages)} branches there is none of this index."
-        return FlowError(what, self.line, got, self._indices())
+        return FlowError("there is no branch of this index.", self.line, got, self._indices())
 
     def extra_repr(self) -> str:
         return self._typed(repr(self._condition))

@@ -36,7 +36,10 @@ def check_widths(node: Node, names: Sequence[str], rule: str, place: str) -> Non
     groups = {"one": [into + out], "both": [into, out], "out": [out]}[rule]
     if all(len({*group} - {None}) <= 1 for group in groups):
         return
-    shown = ", ".join(f"{a or '?'} -> {b or '?'}" for a, b in zip(into, out, strict=True))
+    shown = ", ".join(
+        "unchanged" if type(block) is nn.Identity else f"{a or '?'} -> {b or '?'}"
+        for block, a, b in zip(blocks, into, out, strict=True)
+    )
     subject = "the block" if len(names) == 1 else "the exits" if rule == "out" else "the blocks"
     widths = {"one": "one width, in and out", "both": "one width in, and one width out", "out": "one width out"}[rule]
     fix = "keep the width, or widen all samples in a stage before" if rule == "one" else "give them equal widths"
@@ -66,7 +69,7 @@ def check_same_width(node: Node, outcomes: Mapping[str, Value]) -> None:
         if not alike(first, value, 1):
             got = f"{name} {shapes(first, start)}, {other} {shapes(value, start)}"
             got += " for each sample" if start else ""
-            refuse("the branches return different shapes.", node.line, got, "give both the same width")
+            refuse("the branches return different shapes.", node.line, got, "give them one width")
         for one, two in zip(leaves(first), leaves(value), strict=True):
             if one.dtype is not two.dtype:
                 got = f"{name} {str(one.dtype)[6:]}, {other} {str(two.dtype)[6:]}"
