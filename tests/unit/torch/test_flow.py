@@ -158,7 +158,13 @@ def test_a_stage_may_be_put_in_the_place_of_another() -> None:
 
 def test_settings_are_checked() -> None:
     for make in (
-        lambda: wye.When("c > 0", "x", per="token"),
+        lambda: wye.When("c > 0", "x", per="tokens"),
+        lambda: wye.When("c > 0", nn.Linear(2, 3)),
+        lambda: wye.When("c > 0", nn.Linear(2, 3), nn.Linear(2, 4)),
+        lambda: wye.While("c > 0", nn.Linear(2, 3), max_steps=2),
+        lambda: wye.Repeat(nn.Linear(2, 3), "n"),
+        lambda: wye.Repeat(["x", "x"], "die(0, 3)"),
+        lambda: wye.Repeat("x", "die(0, 3)", eval=-1),
         lambda: wye.While("c > 0", "x", max_steps=0),
         lambda: wye.While("c > 0", "x", max_steps=True),
         lambda: wye.While("c > 0", "x", max_steps=2.0),  # type: ignore[arg-type]

@@ -26,19 +26,31 @@ class Spy(nn.Linear):
 
 
 class Log:
-    """What each weight's gradient was before each step, looked at by hand."""
+    """What each weight's gradient was before each step, looked at by hand.
+
+    A zero gradient becomes None before the step where no branch that holds the weight took a sample since the last:
+    where it is a Spy's, and no Spy that holds it ran. This knows Spies alone, for they log each of their calls.
+    """
 
     def __init__(self, net: nn.Module) -> None:
         self.net = net
+        self.ran: dict[int, int] = {}
         self.seen: dict[str, Counter[str]] = {name: Counter() for name, _ in net.named_parameters()}
 
     def look(self, held: Any = None) -> None:
         own = None if held is None else {id(weight) for weight in held}
+        now: dict[int, int] = {}
+        for spy in self.net.modules():
+            if isinstance(spy, Spy):
+                for weight in spy.parameters():
+                    now[id(weight)] = now.get(id(weight), 0) + len(spy.rows)
+        idle = {key for key, runs in now.items() if runs == self.ran.get(key, 0)}
         for name, weight in self.net.named_parameters():
             if own is None or id(weight) in own:
                 grad = weight.grad
                 kind = "none" if grad is None else "nonzero" if bool((grad != 0).any()) else "zero"
-                self.seen[name][kind] += 1
+                self.seen[name]["none" if kind == "zero" and id(weight) in idle else kind] += 1
+                self.ran[id(weight)] = now.get(id(weight), 0)
 
 
 def assert_logged(seen: Any, log: Log, prefix: str = "") -> None:
@@ -89,7 +101,7 @@ def test_paths_and_gradients_are_counted_exactly(to_none: bool) -> None:
             optimizer.step()
     assert seen.steps == 30
     assert_logged(seen, log)
-    assert any(weight.none for weight in seen.weights.values()) or not to_none
+    assert any(weight.none for weight in seen.weights.values())
     ran = {
         "deep.then": net.deep.then[0],
         "either.then": net.either.then,
@@ -107,7 +119,7 @@ def test_paths_and_gradients_are_counted_exactly(to_none: bool) -> None:
     assert sum(path.samples for name, path in seen.paths.items() if name.startswith("depth.times")) == 120
 
 
-def test_a_zeroed_gradient_is_zero_and_moves_the_weight_all_the_same() -> None:
+def test_a_zeroed_gradient_of_an_idle_weight_is_none_and_moves_nothing() -> None:
     net = wye.When("c", Spy())
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     x = torch.randn(4, 2)
@@ -119,9 +131,24 @@ def test_a_zeroed_gradient_is_zero_and_moves_the_weight_all_the_same() -> None:
             if value.requires_grad:
                 value.backward()
             optimizer.step()
-            assert not torch.equal(before, net.then.weight)
+            assert torch.equal(before, net.then.weight) == (control == 0)
     weight = seen.weights["then.weight"]
-    assert (weight.none, weight.zero, weight.nonzero) == (0, 2, 1)
+    assert (weight.none, weight.zero, weight.nonzero) == (2, 0, 1)
+    assert reasons(seen, "then.weight") == {"When c sent no sample": 2}
+
+
+def test_a_zero_gradient_of_a_weight_that_ran_is_zero_and_moves_it_all_the_same() -> None:
+    net = wye.Chain(wye.When("c", Spy()), nn.Linear(2, 2))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    with wye.watch(net, optimizer) as seen:
+        for scale in (1.0, 0.0, 0.0):
+            before = [weight.detach().clone() for weight in net.parameters()]
+            optimizer.zero_grad()
+            (scale * net(torch.ones(4, 2), c=1.0)).sum().backward()
+            optimizer.step()
+            assert not any(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+    for weight in seen.weights.values():
+        assert (weight.none, weight.zero, weight.nonzero) == (0, 2, 1)
 
 
 # why
