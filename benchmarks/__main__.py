@@ -7,7 +7,7 @@ import time
 
 import torch
 
-from . import axes, join, loops, skipped, start, switch, when
+from . import axes, graphs, idle, join, loops, skipped, start, switch, when
 from .table import table
 from .timing import versions, warm_heap
 
@@ -18,6 +18,8 @@ GROUPS = {
     "samples": ("When per sample over a loop over samples, forward and backward", when.by_sample),
     "switch": ("Switch over one branch on the full batch, forward and backward", switch.rows),
     "while": ("While per sample over the sum of its steps, forward and backward", loops.while_rows),
+    "graphs": ("graphs that a random depth is captured in, a count", graphs.rows),
+    "idle": ("a training step with the hooks of idle weights over one without", idle.rows),
     "join": ("Join over the module written by hand, CPU time", join.rows),
     "product": ("a product of matrices by named axes over a @ b.T, forward and backward", axes.product_rows),
     "axes": ("named axes over the fastest form written by hand, forward and backward", axes.rows),

@@ -17,14 +17,14 @@ DEPTHS = (3, 8, 40)
 
 
 class Counted(nn.Module):
-    """A linear layer and a ReLU; the first feature counts down instead, which tells when a sample is done."""
+    """A ReLU and a linear layer; the first feature counts down instead, which tells when a sample is done."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.linear = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = torch.relu(self.linear(x))
+        y = self.linear(torch.relu(x))
         with torch.no_grad():
             y[:, 0] = x[:, 0] - 1
         return y

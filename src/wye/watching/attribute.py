@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from ..torch.flow.chain import Chain
+from ..torch.flow.exiting import EarlyExit
 from ..torch.flow.looping import While
 from ..torch.flow.node import Node
 from ..torch.flow.repeating import Repeat
+from ..torch.flow.switching import RandomChoice
 
 LOSS = "the loss does not depend on it"
 
@@ -19,9 +21,10 @@ def title(node: Node) -> str:
     return f"{type(node).__name__} {node.decided_by()}".rstrip()
 
 
-def words(node: Node) -> str:
-    """What a node did when a branch of it ran on nothing."""
-    verbs = {Repeat: "ran no round of it", While: "let no sample in"}
+def words(node: Node, stage: str) -> str:
+    """What a node did when a stage of it took no sample."""
+    left = "let no sample leave by it" if stage.startswith("exit") else "let all samples leave before it"
+    verbs = {Repeat: "ran no round of it", While: "let no sample in", EarlyExit: left, RandomChoice: "did not draw it"}
     return f"{title(node)} {next((verb for kind, verb in verbs.items() if isinstance(node, kind)), 'sent no sample')}"
 
 
@@ -55,7 +58,7 @@ class Ways:
         """For each way that took no sample since this optimizer's last step, why."""
         now, before = self.samples(), self.last.get(who, self.start)
         self.last[who] = now
-        return {prefix: words(node) for prefix, node, _ in self.ways if now[prefix] == before[prefix]}
+        return {prefix: words(node, stage) for prefix, node, stage in self.ways if now[prefix] == before[prefix]}
 
     def reason(self, keys: Sequence[str], weight: nn.Parameter, idle: Mapping[str, str]) -> str:
         """Why a weight, under all the names that it goes by, has no gradient."""

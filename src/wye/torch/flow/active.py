@@ -23,6 +23,7 @@ class Active:
 
     def __init__(self, x: Value, sides: Mapping[str, Any], moving: frozenset[str], size: int) -> None:
         self.value, self.sides, self.moving, self.size = x, dict(sides), moving, size
+        self.whole = size
         self.index: Tensor | None = None
         self.places: list[Tensor] = []
         self.pieces: list[Value] = []
@@ -54,5 +55,5 @@ class Active:
         if self.index is None:
             return self.value
         if not capturing() and not self.size:
-            return merge(self.places, self.pieces)
-        return merge([*self.places, self.index], [*self.pieces, self.value])
+            return merge(self.places, self.pieces, self.whole)
+        return merge([*self.places, self.index], [*self.pieces, self.value], self.whole)

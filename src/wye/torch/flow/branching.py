@@ -106,7 +106,7 @@ class When(Conditional):
         rows, left = split(x, (index, others))
         pieces = [self._piece("then", rows, sides, index), self._piece("otherwise", left, sides, others)]
         check_same_width(self, {"then": pieces[0], "otherwise": pieces[1]})
-        return merge((index, others), pieces)
+        return merge((index, others), pieces, size)
 
     def _piece(self, path: str, rows: Value, sides: Mapping[str, Any], index: Tensor) -> Value:
         """A branch on the samples at `index`."""

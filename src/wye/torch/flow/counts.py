@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,27 +13,52 @@ is_compiling, is_grad_enabled = torch.compiler.is_compiling, torch.is_grad_enabl
 current_backward = torch._C._current_graph_task_id  # pyright: ignore[reportPrivateUsage]
 
 
+class Clock:
+    """Counts the steps of all optimizers, so that a count can say when it last grew."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.captured: weakref.WeakSet[Count] = weakref.WeakSet()
+
+    def tick(self) -> int:
+        """After a step."""
+        self.now += 1
+        return self.now
+
+    def catch_up(self) -> None:
+        """Before a step: what grew within captured graphs has grown since the last one."""
+        for count in self.captured:
+            count.catch_up()
+
+
+CLOCK = Clock()
+
+
 class Count:
     """How often a path ran, and on how many samples.
 
     What runs a second time within a backward, as checkpointing does, is the same run and counted once. In a captured
     graph the counting is part of the graph, in a small tensor that is no buffer: nothing saves or broadcasts it.
+
+    Attributes:
+        last: the time of the clock at its last run from which a gradient could come; -1: none yet.
     """
 
     def __init__(self) -> None:
         self._calls = 0
         self._samples = 0
-        self._taught = 0
+        self.last = -1
         self._in_graphs = torch.zeros(3, dtype=torch.int64)
         self._captured = False
+        self._caught_up = 0
 
     def add(self, samples: int) -> None:
         """One run on so many samples; none is no run."""
         if is_compiling():
             self._add_in_graph(samples)
             return
-        if is_grad_enabled():
-            self._taught += samples
+        if samples and is_grad_enabled():
+            self.last = CLOCK.now
         if current_backward() == -1:
             self._calls += 1
             self._samples += samples
@@ -44,9 +71,22 @@ class Count:
         """Several runs at once, in a captured graph; an exported one has nobody to tell."""
         if torch.compiler.is_exporting():
             return
-        self._captured = True
+        self._register()
         taught = samples if torch.is_grad_enabled() else samples * 0
         self._in_graphs.add_(torch.stack((calls, samples, taught)))
+
+    def _register(self) -> None:
+        """Dynamo runs this as it is, while it captures."""
+        self._captured = True
+        CLOCK.captured.add(self)
+
+    _register._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+    def catch_up(self) -> None:
+        """Notices samples of captured graphs from which a gradient could come."""
+        taught = int(self._in_graphs[2])
+        if taught != self._caught_up:
+            self._caught_up, self.last = taught, CLOCK.now
 
     @property
     def calls(self) -> int:
@@ -58,16 +98,20 @@ class Count:
         """On how many samples, over all runs."""
         return self._samples + (int(self._in_graphs[1]) if self._captured else 0)
 
-    @property
-    def taught(self) -> int:
-        """Of these, the samples from which a gradient could come."""
-        return self._taught + (int(self._in_graphs[2]) if self._captured else 0)
-
     def move(self, change: Callable[[Tensor], Tensor]) -> None:
         """Follows its module to another device."""
         device = change(self._in_graphs.new_empty(0)).device
         if device.type != "meta" and device != self._in_graphs.device:
             self._in_graphs = self._in_graphs.to(device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy has not run yet; in another process the clock is another one.
+        return {**self.__dict__, "last": -1}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._captured:
+            CLOCK.captured.add(self)
 
     def __repr__(self) -> str:
         return f"Count(calls={self.calls}, samples={self.samples})"

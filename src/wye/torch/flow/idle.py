@@ -9,6 +9,7 @@ its modules by hand is not seen.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,10 +18,14 @@ from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from .counts import CLOCK
 from .node import NODES, Node
 
 SAVED: dict[int, list[tuple[nn.Parameter, Tensor]]] = {}
 """What LBFGS may move without a gradient, while it steps."""
+
+STEPPED: weakref.WeakKeyDictionary[Optimizer, int] = weakref.WeakKeyDictionary()
+"""When each optimizer last stepped, on the clock of the counts."""
 
 
 def owned(module: nn.Module) -> Iterator[nn.Parameter]:
@@ -42,17 +47,16 @@ def is_zero(grad: Tensor) -> bool:
 
 def idle(optimizer: Optimizer, suspect: Callable[[nn.Parameter], bool]) -> list[nn.Parameter]:
     """The weights among the suspects whose branches took no sample since this optimizer's last step."""
-    who, resting, busy = id(optimizer), list[nn.Module](), list[nn.Module]()
-    for node in list(NODES):
-        idle, ran = node.idle_since(who)
-        resting += [node.get_submodule(name) for name in idle]
-        busy += [node.get_submodule(name) for name in ran]
+    CLOCK.catch_up()
+    tick, nodes = STEPPED.get(optimizer), list(NODES)
+    resting = [node.get_submodule(name) for node in nodes if node.rests(tick) for name in node.since(tick)[0]]
     found = {id(weight): weight for stage in resting for weight in stage.parameters() if suspect(weight)}
     if not found:
         return []
-    for stage in busy:
-        for weight in owned(stage):
-            found.pop(id(weight), None)
+    for node in nodes:
+        for name in node.since(tick)[1]:
+            for weight in owned(node.get_submodule(name)):
+                found.pop(id(weight), None)
     held = held_by(optimizer)
     return [weight for key, weight in found.items() if key in held]
 
@@ -92,8 +96,7 @@ def after(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
             for weight, value in saved:
                 if id(weight) in resting:
                     weight.copy_(value)
-    for node in list(NODES):
-        node.mark(id(optimizer))
+    STEPPED[optimizer] = CLOCK.tick()
 
 
 # What torch.compiler.disable marks, without importing all of Dynamo: a captured step calls the hooks as they are.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Mapping
-from itertools import zip_longest
 from typing import Any, cast
 
 import torch
@@ -69,7 +68,7 @@ class Node(Wants):
         self._stages = {name: stage(cast(nn.Module, self._modules[name])) for name in stages}
         self.wants = frozenset(name for one in self._stages.values() for name in one.sides.values())
         share(self, self.shared)
-        self._marks: dict[int, list[int]] = {}
+        self._runs = [self._run_of(name) for name in stages]
         NODES.add(self)
 
     def _decide_by(self, source: Any, what: str, later: bool = False) -> None:
@@ -170,19 +169,28 @@ class Node(Wants):
         """All that it counts."""
         return list(self.paths.values())
 
-    def mark(self, who: int) -> None:
-        """Remembers how far its counts are, for an optimizer that has stepped."""
-        self._marks[who] = [count.taught for count in self._counts()]
+    def rests(self, tick: int | None) -> bool:
+        """Whether a stage may have taken no sample since then: asked of every node at every step, so it is quick."""
+        if tick is None:
+            return True
+        for count in self._runs:  # noqa: SIM110
+            if count.last < tick:
+                return True
+        return False
 
-    def idle_since(self, who: int) -> tuple[list[str], list[str]]:
-        """The stages that took no sample since then, though the node was called; and those that did."""
-        counts = self._counts()
-        now, then = [count.taught for count in counts], self._marks.get(who, [])
-        ran = {id(one) for one, new, old in zip_longest(counts, now, then, fillvalue=0) if new != old}
-        if not ran:
+    def since(self, tick: int | None) -> tuple[list[str], list[str]]:
+        """The stages that took no sample since then, though the node was called, and those that did.
+
+        Args:
+            tick: when an optimizer last stepped; None: never, and its interval began before the node's last call.
+        """
+        newest = max([count.last for count in self._counts()])
+        if tick is None:
+            tick = newest
+        if newest < max(tick, 0):
             return [], []
-        busy = [stage for stage in self._stages if id(self._run_of(stage)) in ran]
-        return [stage for stage in self._stages if stage not in busy], busy
+        lasts = [(name, count.last) for name, count in zip(self._stages, self._runs, strict=True)]
+        return [name for name, last in lasts if last < tick], [name for name, last in lasts if last >= tick]
 
     def _with(self, stage: str, sides: Mapping[str, Any], index: Tensor) -> dict[str, Any]:
         """The side inputs that a stage wants, of the samples at `index`."""

@@ -61,7 +61,7 @@ class Branches(Node):
         for place, index in taken.items():
             pieces[place] = self._one(place, pieces[place], self._with(str(place), sides, index), index.shape[0])
         check_same_width(self, {str(place): piece for place, piece in pieces.items()})
-        return merge(list(taken.values()), list(pieces.values()))
+        return merge(list(taken.values()), list(pieces.values()), size)
 
 
 class Switch(Branches):

@@ -86,12 +86,12 @@ def split(value: Value, indices: Sequence[Tensor]) -> list[Value]:
     return [mapped(lambda tensor, at=at: pieces[id(tensor)][at], value) for at in range(len(indices))]
 
 
-def merge(indices: Sequence[Tensor], pieces: Sequence[Value]) -> Value:
-    """Pieces of a batch, each with the places of its samples, in the order of the batch."""
+def merge(indices: Sequence[Tensor], pieces: Sequence[Value], size: int | None = None) -> Value:
+    """Pieces of a batch of some size, each with the places of its samples, in the order of the batch."""
     if len(pieces) == 1:
         return pieces[0]
     first, *others = pieces
-    return mapped(lambda *rows: routing.merge(indices, rows), first, *others)
+    return mapped(lambda *rows: routing.merge(indices, rows, size), first, *others)
 
 
 def shapes(value: Value, start: int = 0) -> str:
