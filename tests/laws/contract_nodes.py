@@ -60,6 +60,7 @@ CASES = [
     *(Case(kind, per) for kind in ("die", "coin") for per in ("sample", "token")),
     *(Case("die_list", "sample"), Case("choice", "batch")),
 ]
+UNCAPTURED = (Case("while", "batch"), Case("exit", "batch"))
 
 
 def bound(per: str) -> float:
@@ -87,6 +88,7 @@ class Plain:
     def __init__(self, case: Case, blocks: nn.ModuleList, fall: int = 0) -> None:
         self.case, self.blocks, self.fall = case, blocks, fall
         self.entered: set[int] = set()
+        self.pairs: set[tuple[int, int]] = set()
         self.stopped = 0
 
     def __call__(self, x: Tensor, sides: dict[str, Tensor]) -> Tensor:
@@ -107,6 +109,7 @@ class Plain:
 
     def through(self, place: int, i: int, row: Tensor) -> Tensor:
         self.entered.add(i)
+        self.pairs.add((i, place))
         return self.blocks[place](row)
 
     def places(self, found: list[int | None]) -> list[Tensor]:
@@ -195,7 +198,14 @@ class Pair:
         self.net = wye.Chain(first=self.first, node=case.node(self.blocks), last=self.last)
         self.start = copy.deepcopy(self.net.state_dict())
         self.seed = int(self.start["node.dice.state"][0]) if case.throws else 0
-        self.wants = self.net.wants
+        self.twin_start = copy.deepcopy(self.twin.state_dict())
+
+    def restart(self) -> None:
+        """Both as they were built, the die included."""
+        self.net.load_state_dict(self.start)
+        self.twin.load_state_dict(self.twin_start)
+        for weight in (*self.net.parameters(), *self.twin.parameters()):
+            weight.grad = None
 
     def plain(self, x: Tensor, sides: dict[str, Tensor], step: int) -> Tensor:
         first, *blocks, last = self.twin

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch._dynamo.utils import counters
 from torch.testing import assert_close
 
-from tests.laws.contract_nodes import CASES, Case, Pair, data
+from tests.laws.contract_nodes import CASES, UNCAPTURED, Case, Pair, data
 
 Make = Callable[[list[Tensor]], torch.optim.Optimizer]
 
@@ -44,7 +44,6 @@ class Training:
         self.ours, self.theirs = make([mine for _, mine, _ in self.weights]), make([own for *_, own in self.weights])
         self.eager = copy.deepcopy(pair.net)
         self.beside = make(list(self.eager.parameters()))
-        self.before = counted(pair.net)
         self.idle = 0
 
     def run(self) -> None:
@@ -90,10 +89,8 @@ class Training:
     def same_counts(self) -> None:
         """What a graph counted is what eager counts; paths that only a run can name are known to eager alone."""
         eager, captured = counted(self.eager), counted(self.pair.net)
-        for path, (calls, samples) in captured.items():
-            was = self.before[path]
-            assert (calls - was[0], samples - was[1]) == eager[path], path
         assert all(path.startswith("node.times") for path in eager.keys() - captured.keys())
+        assert {path: eager[path] for path in captured} == captured
 
 
 def counted(net: nn.Module) -> dict[str, tuple[int, int]]:
@@ -120,3 +117,32 @@ def test_fifty_steps_give_the_weights_of_the_twin_and_idle_ones_stay(case: Case,
     training = Training(Pair(case), optimizer, to_none)
     training.run()
     assert training.idle
+
+
+LOOPS = "a condition per batch is asked again of no samples"
+CAPTURED = [
+    pytest.param(
+        case,
+        id=str(case),
+        marks=[
+            *([pytest.mark.xfail(reason=LOOPS)] if case in UNCAPTURED else []),
+            *([pytest.mark.long] if place % 9 else []),
+        ],
+    )
+    for place, case in enumerate(CASES)
+]
+
+
+@pytest.mark.parametrize("case", CAPTURED)
+def test_captured_training_is_eager_training_in_few_graphs_with_the_same_counts(case: Case) -> None:
+    """One capture learns from scratch with each optimizer; the first time from gradients None, then from zeros."""
+    torch._dynamo.reset()
+    counters.clear()
+    pair = Pair(case)
+    call = torch.compile(pair.net, backend="aot_eager", fullgraph=True)
+    for place, name in enumerate(OPTIMIZERS):
+        pair.restart()
+        training = Training(pair, name, to_none=place == 0, call=call)
+        training.run()
+        training.same_counts()
+        assert training.idle

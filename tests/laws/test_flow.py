@@ -67,7 +67,7 @@ def trained(pair: Pair, make: Make, seed: int) -> int:
         value, plain, _ = pair.run(7 * step + seed, 4)
         for optimizer, total in ((ours, bent(value)), (theirs, bent(plain))):
             optimizer.zero_grad(set_to_none=True)
-            (total / 16).square().backward()
+            (total / sum(item.numel() for item in tensors(value))).square().backward()
         before = [weight.detach().clone() for weight in weights]
         unused = [weight.grad is None for weight in plain_weights]
         ours.step()
