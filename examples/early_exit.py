@@ -22,7 +22,7 @@ from torch import Tensor, nn
 import wye
 
 DEPTH = 4
-THRESHOLDS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 1.0)
+THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 
 
 def network(width: int = 12) -> wye.EarlyExit:
