@@ -46,6 +46,16 @@ def nets() -> dict[str, tuple[Callable[[], Node], dict[str, Any]]]:
         ),
         "batch": (lambda: wye.While("mean(x) < 2", nn.Linear(2, 2), max_steps=3, per="batch"), {}),
         "module": (lambda: wye.When(nn.Linear(2, 1), nn.Linear(2, 2)), {}),
+        "switch": (lambda: wye.Switch("c + rise", nn.Linear(2, 3), nn.Linear(2, 3), rise=0.0), {"c": C}),
+        "switch die": (lambda: wye.Switch("die(0, 1)", nn.Linear(2, 2), nn.Linear(2, 2), eval=1), {}),
+        "choice": (lambda: wye.RandomChoice(nn.Linear(2, 2), nn.Linear(2, 2), weights=[1, 2]), {}),
+        "exit": (
+            lambda: wye.EarlyExit(
+                [nn.Linear(2, 2), nn.Linear(2, 2)], [nn.Linear(2, 3), nn.Linear(2, 3)], "max(x) > bound", bound=0.1
+            ),
+            {},
+        ),
+        "tokens": (lambda: wye.When("norm(x) > 1", nn.Linear(2, 2), per="token"), {}),
         "chain": (
             lambda: wye.Chain(
                 nn.Linear(2, 2),
