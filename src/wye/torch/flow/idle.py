@@ -32,7 +32,7 @@ def owned(module: nn.Module) -> Iterator[nn.Parameter]:
     """The weights of a stage; nodes inside it account for their own."""
     if isinstance(module, Node):
         return
-    yield from (weight for weight in module._parameters.values() if weight is not None)
+    yield from (weight for weight in module._parameters.values() if weight is not None)  # pyright: ignore[reportPrivateUsage]
     for child in module.children():
         yield from owned(child)
 

@@ -142,7 +142,7 @@ class While(Conditional, Looped):
         """Counts the samples for which the condition still holds."""
         if capturing():
             count = going.sum() if isinstance(going, Tensor) else size * going
-            self.paths["stopped"].add(count)
+            self.paths["stopped"].add(count)  # pyright: ignore[reportArgumentType]
             if self.on_limit == "error" and isinstance(going, Tensor):
                 torch._assert_async(~going.any(), f"the loop did not end within {self.max_steps} steps: {self.line}")  # pyright: ignore
             elif self.on_limit == "error" and going:

@@ -225,12 +225,12 @@ class RandomChoice(Branches):
         if not capturing() and not size:
             return x if self._passes else self._on_nothing("0", x, sides)
         if not self.training:
-            return self._one(self._likeliest if self._eval is None else self._eval, x, sides, size)
+            return self._one(self._likeliest if self._eval is None else int(self._eval), x, sides, size)
         bits = self._bits()
         if isinstance(bits, Tensor):
             place = sum(((bits >= cut).long() for cut in self._cuts), torch.zeros_like(bits))
             return self._many(place.expand(size), x, sides, size)
-        return self._one(sum(bits >= cut for cut in self._cuts), x, sides, size)
+        return self._one(int(sum(bits >= cut for cut in self._cuts)), x, sides, size)
 
     def decided_by(self) -> str:
         return "" if self._weights is None else str(list(self._weights))
