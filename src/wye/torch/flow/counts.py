@@ -52,12 +52,14 @@ class Count:
         self._captured = False
         self._caught_up = 0
 
-    def add(self, samples: int) -> None:
+    def add(self, samples: int | Tensor) -> None:
         """One run on so many samples; none is no run."""
-        if is_compiling():
+        if is_compiling() or isinstance(samples, Tensor):
             self._add_in_graph(samples)
             return
-        if samples and is_grad_enabled():
+        if not samples:
+            return
+        if is_grad_enabled():
             self.last = CLOCK.now
         if current_backward() == -1:
             self._calls += 1
