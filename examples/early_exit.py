@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import matplotlib as mpl
 import torch
 from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
@@ -49,7 +48,7 @@ def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return image[360:], label[360:], image[:360], label[:360]
 
 
-def train(net: wye.EarlyExit, image: Tensor, label: Tensor, epochs: int = 25) -> None:
+def train(net: wye.EarlyExit, image: Tensor, label: Tensor, epochs: int = 40) -> None:
     """Every sample runs everything, for all exits to learn from it."""
     loss, optimizer = objective(), torch.optim.AdamW(net.parameters(), lr=6e-3, weight_decay=0.01)
     net.all_exits = True
@@ -85,8 +84,7 @@ def draw(found: list[tuple[float, float, float]], path: Path) -> None:
         axes.annotate(f"{threshold:g}", (depth, 100 * right), textcoords="offset points", xytext=(4, -12), fontsize=8)
     axes.set(xlabel="mean depth, in stages", ylabel="right on new digits, in %", title="Leave when sure: thresholds")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context({"savefig.dpi": 120}):
-        figure.savefig(path)
+    figure.savefig(path, dpi=120)
 
 
 def main(path: Path = Path("build/early_exit.png")) -> None:

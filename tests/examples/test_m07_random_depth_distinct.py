@@ -141,7 +141,7 @@ def test_unequal_widths_are_refused_when_built(widths: tuple[int, ...]) -> None:
 def test_more_layers_than_there_are_is_an_error() -> None:
     net, (x, _) = example.network(width=8).double(), batch()
     net.middle.times = 4
-    with pytest.raises(wye.FlowError, match="3 blocks"):
+    with pytest.raises(wye.FlowError, match="from 0 to 3"):
         net(x)
 
 

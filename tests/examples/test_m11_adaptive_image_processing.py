@@ -160,7 +160,7 @@ def test_a_short_run_tells(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.long
 def test_going_by_the_light_beats_both_constants(capsys: pytest.CaptureFixture[str]) -> None:
-    example.main()
+    example.main(steps=150)
     told = capsys.readouterr().out
     table = {line[:22].strip(): list(map(float, line[22:].split())) for line in told.splitlines()[3:7]}
     raw, always, never, own = (table[name] for name in ("as the camera took it", *example.WAYS))
