@@ -60,7 +60,6 @@ CASES = [
     *(Case(kind, per) for kind in ("die", "coin") for per in ("sample", "token")),
     *(Case("die_list", "sample"), Case("choice", "batch")),
 ]
-UNCAPTURED = (Case("while", "batch"), Case("exit", "batch"))
 
 
 def bound(per: str) -> float:

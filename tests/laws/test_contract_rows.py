@@ -16,21 +16,23 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 import wye
-from tests.laws.contract_nodes import CASES, UNCAPTURED, WEIGHTS, WIDTH, Case, Plain, block, blocks_of, data
+from tests.laws.contract_nodes import CASES, WEIGHTS, WIDTH, Case, Plain, block, blocks_of, data
 from tests.laws.plain_dice import bits, chosen
 
 PASSING = ("when", "switch", "repeat", "repeat_list", "while", "die", "die_list", "choice")
-RUNS = ("eager", "captured")
 STEPS = 6  # falls of a die
 
 
-def product(cases: list[Case]) -> list[Any]:
+def product(cases: list[Case], captured: Callable[[int], bool] = lambda place: True) -> list[Any]:
     """Cases in eager, and captured, of which every twelfth always runs."""
+    marked = [() if place % 12 == 0 else pytest.mark.long for place in range(len(cases))]
     return [
-        pytest.param(case, run, id=f"{case}-{run}", marks=pytest.mark.long if run == "captured" and place % 12 else ())
-        for run in RUNS
-        for place, case in enumerate(cases)
-        if run == "eager" or case not in UNCAPTURED
+        *(pytest.param(case, "eager", id=f"{case}-eager") for case in cases),
+        *(
+            pytest.param(case, "captured", id=f"{case}-captured", marks=marked[place])
+            for place, case in enumerate(cases)
+            if captured(place)
+        ),
     ]
 
 
@@ -69,8 +71,7 @@ class Scale(Root):
 
 
 @pytest.mark.parametrize(("case", "run"), product(CASES))
-@pytest.mark.parametrize("hostile", [0.0, -1.0])
-def test_what_is_not_finite_in_rows_not_taken_poisons_nothing(case: Case, run: str, hostile: float) -> None:
+def test_what_is_not_finite_in_rows_not_taken_poisons_nothing(case: Case, run: str) -> None:
     """Line 3: rows that enter no root are where its slope or its value is not finite, and all the rest is finite."""
     roots = blocks_of(case, Root)
     tame = {"when_else": [1], "coin": [1], "exit": [0, 3, 4, 5]}.get(case.kind, [])
@@ -78,7 +79,8 @@ def test_what_is_not_finite_in_rows_not_taken_poisons_nothing(case: Case, run: s
         roots[place] = Scale()
     twins, node = copy.deepcopy(roots), case.node(roots)
     call = called(node, run)
-    for seed, who in enumerate(("some", "nobody", "some", "everybody")):
+    for seed, who in enumerate(("some", "nobody", "some", "some", "everybody")):
+        hostile = (0.0, -1.0)[seed % 2]
         x, sides = data(case, seed, who)
         x = 0.2 + x.abs() / 10  # small, so that loops on the norm are entered
         sides["control"] = sides["control"].round()  # other values in a row then never send it another way
@@ -158,7 +160,7 @@ def test_a_die_falls_once_for_each_step_and_not_in_eval(case: Case, run: str) ->
         optimizer.step()
 
 
-@pytest.mark.parametrize(("case", "run"), product(CASES))
+@pytest.mark.parametrize(("case", "run"), product(CASES, lambda place: place % 3 == 0))
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_result_has_the_order_dtype_device_and_leading_shape_of_the_value(
     case: Case, run: str, dtype: torch.dtype
@@ -189,3 +191,33 @@ def test_no_samples_are_a_batch_that_teaches_nothing(case: Case) -> None:
     assert empty.grad is not None
     assert all(weight.grad is None for weight in blocks.parameters())
     assert all(count.samples == 0 for count in node.paths.values())
+
+
+BATCHWISE = {
+    "when": lambda text: wye.When(text, block(), per="batch"),
+    "when_else": lambda text: wye.When(text, block(), block(), per="batch"),
+    "switch": lambda text: wye.Switch(f"where({text}, 1, 0)", block(), None, per="batch"),
+    "repeat": lambda text: wye.Repeat([block(), block()], f"where({text}, 1, 2)", per="batch"),
+    "while": lambda text: wye.While(text, block(), max_steps=3, per="batch"),
+    "exit": lambda text: wye.EarlyExit([block(), block()], [block(), block()], text, per="batch"),
+}
+
+
+@pytest.mark.parametrize("kind", ["when", *(pytest.param(kind, marks=pytest.mark.long) for kind in [*BATCHWISE][1:])])
+@pytest.mark.parametrize("text", ["max(x) > 0", "mean(control) > 0.7", "norm(x) / max(x) > 2"])
+def test_a_condition_per_batch_in_a_captured_branch_is_asked_of_no_samples(kind: str, text: str) -> None:
+    """A graph runs a branch on the samples sent there, which may be none: what is asked of those harms nobody."""
+    node = BATCHWISE[kind](text)
+    net = wye.When("control > 0.5", wye.Chain(block(), node))
+    twin, call = copy.deepcopy(net), called(net, "captured")
+    for seed, control in enumerate((torch.zeros(6), torch.rand(6), torch.ones(6), torch.zeros(6))):
+        x, _ = data(Case("when", "sample"), seed, "some")
+        mine, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+        value, plain = call(mine, control=control), twin(theirs, control=control)
+        assert_close(value, plain, rtol=1e-10, atol=1e-10)
+        for one in (value, plain):
+            one.square().sum().backward()
+        assert_close(mine.grad, theirs.grad, rtol=1e-10, atol=1e-10)
+    assert {path: count.samples for path, count in net.paths.items()} == {
+        path: count.samples for path, count in twin.paths.items()
+    }

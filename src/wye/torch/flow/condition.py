@@ -20,7 +20,7 @@ from ..failures import explained
 from ..front import FRONT, capturing
 from ..making import Recipe, dtype_class
 from ..parts import Parts
-from .values import mapped
+from .values import inhabited
 
 FLOWING = "x"
 DICE = ("die", "coin")
@@ -121,7 +121,8 @@ class Condition:
         with torch.no_grad():
             sample = self.per == "sample"
             if capturing() and not sample:
-                x, sides = self._never_empty(x, sides, size)
+                x = inhabited(x, size)
+                sides = {n: v if n in self.node.shared else inhabited(v, size) for n, v in sides.items()}
             if self.recipe is None:
                 value = self.source(x, **{name: sides[name] for name in self.sides if name in sides})  # type: ignore[operator]
             else:
@@ -135,22 +136,6 @@ class Condition:
                     made, sample = self._function(codes)
                     value = self._run(made, given)
             return self._captured(value, sample) if capturing() else self._settled(value, sample, size)
-
-    def _never_empty(self, x: Any, sides: Mapping[str, Any], size: int) -> tuple[Any, Mapping[str, Any]]:
-        """Within a capture, where it may be that no sample came, one row stands in: nobody goes by what it gives."""
-        # Dynamo has it imported by now; whoever never captures is spared that.
-        if not torch.fx.experimental.symbolic_shapes.guard_or_true(size == 0):  # pyright: ignore[reportAttributeAccessIssue]
-            return x, sides
-        kept = torch.arange(torch.sym_max(size, 1))
-
-        def filled(tensor: Tensor) -> Tensor:
-            if not tensor.dim():
-                return tensor
-            row = tensor.new_full((1, *tensor.shape[1:]), int(tensor.is_floating_point()))
-            return torch.cat((tensor, row)).index_select(0, kept.to(tensor.device))
-
-        each = {name: value for name, value in sides.items() if name not in self.node.shared}
-        return mapped(filled, x), {**sides, **{name: mapped(filled, value) for name, value in each.items()}}
 
     def of_numbers(self, sides: Mapping[str, Any]) -> Any:
         """The same where all that it reads are plain numbers; None where they are not."""

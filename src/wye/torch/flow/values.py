@@ -126,3 +126,19 @@ def rows_alike(value: Value, size: int) -> bool:
 def floating(value: Value) -> torch.dtype | None:
     """The dtype of the first tensor of floats."""
     return next((tensor.dtype for tensor in leaves(value) if tensor.is_floating_point()), None)
+
+
+def inhabited(value: Value, size: int) -> Value:
+    """Within a capture, where it may be that no sample came, one row stands in: nobody goes by what is asked of it."""
+    # Dynamo has it imported by now; whoever never captures is spared that.
+    if not torch.fx.experimental.symbolic_shapes.guard_or_true(size == 0):  # pyright: ignore[reportAttributeAccessIssue]
+        return value
+
+    def with_one(tensor: Tensor) -> Tensor:
+        if not tensor.dim():
+            return tensor
+        row = tensor.new_full((1, *tensor.shape[1:]), int(tensor.is_floating_point()))
+        kept = torch.arange(torch.sym_max(size, 1), device=tensor.device)
+        return torch.cat((tensor, row)).index_select(0, kept)
+
+    return mapped(with_one, value)
