@@ -119,6 +119,8 @@ def test_all_exits_tell_what_each_says_of_all_samples() -> None:
         torch.testing.assert_close(outcome, out(hidden))
     assert {count.samples for count in net.paths.values()} == {8}
     net.all_exits = False
+    for once, outcome in zip(net(X, all_exits=True), outcomes, strict=True):
+        assert torch.equal(once, outcome)
     torch.testing.assert_close(net(X), by_hand(stages, exits, X, lambda y, _: y.max() > 0.3)[0])
 
 

@@ -30,7 +30,7 @@ class EarlyExit(Node):
         until: a formula, assignable while running, in which `x` is an exit's output without its batch axis; a callable
             gets the outputs and returns () or (B,). The last exit is not asked.
         all_exits: whether all samples run everything, and the outputs of all exits are returned as a tuple, as a loss
-            over all exits needs them; assignable.
+            over all exits needs them; assignable, and a keyword of the call too.
         per: `sample`, `batch` or `token`.
         eval: in eval, the truth of `until` where it throws a coin or a die.
         shared: names of side inputs that are not per sample.
@@ -81,15 +81,14 @@ class EarlyExit(Node):
     def until(self, source: Decides) -> None:
         self._decide_by(source, "until", later=True)
 
-    def forward(self, x: Value, **sides: Any) -> Value:
+    def forward(self, x: Value, *, all_exits: bool | None = None, **sides: Any) -> Value:
+        run = self._all if (self.all_exits if all_exits is None else all_exits) else self._run
         if self.per == "token":
-            return by_token(self._run, x, sides, self.shared, self.line)
-        return self._run(x, sides, batch_size(x, "EarlyExit"))
+            return by_token(run, x, sides, self.shared, self.line)
+        return run(x, sides, batch_size(x, "EarlyExit"))
 
     def _run(self, x: Value, sides: Mapping[str, Any], size: int) -> Value:
         self._checked(sides, size)
-        if self.all_exits:
-            return self._all(x, sides, size)
         if not capturing() and not size:
             return self._nothing(x, sides)
         active, outcome = Active(x, sides, self._per_sample(sides), size), None
@@ -129,6 +128,7 @@ class EarlyExit(Node):
 
     def _all(self, x: Value, sides: Mapping[str, Any], size: int) -> tuple[Value, ...]:
         """What every exit says of all samples."""
+        self._checked(sides, size)
         outcomes: list[Value] = []
         active = Active(x, sides, frozenset(), size)
         for place in range(self._depth):
