@@ -105,7 +105,7 @@ class Dice(nn.Module):
     def bits(self, place: int) -> int:
         """32 random bits, for what stands at a place of the formula."""
         self._refresh()
-        self._wait()
+        self.wait()
         return fall(self._seed, self._steps, place)
 
     def captured_bits(self, place: int) -> Tensor:
@@ -143,7 +143,7 @@ class Dice(nn.Module):
 
     _refuse_export._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
         """A die that is thrown again and again while no optimizer moves it is told of."""
         if self._steps or not torch.is_grad_enabled():
             return

@@ -108,6 +108,8 @@ class Node(Wants):
         """What the condition says; in eval `eval=` speaks for one that throws dice."""
         if self._condition.dice and not self.training and self._eval is not None:
             return self._eval
+        if self._condition.dice and self.training and not capturing():
+            cast(Dice, self._modules["dice"]).wait()  # here, for the condition itself is asked without gradients
         return self._condition(x, sides, size)
 
     def _throw(self) -> None:
