@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import io
 import pickle
 from collections import Counter
@@ -203,12 +204,11 @@ def test_it_survives_another_dtype() -> None:
 def test_a_net_that_is_gone_leaves_nothing_behind() -> None:
     from wye.torch.flow.chance import ALIVE
 
+    gc.collect()
     before = len(ALIVE)
     net, _ = thrown()
     assert len(ALIVE) == before + 1
     del net, _
-    import gc
-
     gc.collect()
     assert len(ALIVE) <= before
 
