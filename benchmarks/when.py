@@ -41,7 +41,7 @@ def measured(width: int, fraction: float, limit: float | None) -> Row:
     if count:
         part = Pass(torch.randn(count, width), block.parameters())
         runs |= {"the rows alone": part.through(block), "behind the rows": part.alone()}
-    samples = interleaved(runs, seconds=5.0, least=2e-3)
+    samples = interleaved(runs, seconds=8.0, least=2e-2)
     ratios = {
         name: samples.ratio(name, "full", ALONE) for name in runs if name not in ("full", ALONE, "behind the rows")
     }

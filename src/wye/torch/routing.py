@@ -5,9 +5,9 @@ of a partition, and `merge` puts such pieces together. Written as pairs, the bac
 nothing is filled with zeros first, and nothing is copied twice. The way back through `splice` hands on the whole
 gradient, rows I included, which the `take` before it then overwrites.
 
-The gradient that a `take` overwrites is written in place where nobody else holds it. How many holders a lone gradient
-has is learned once, from one that is known to be alone; whoever keeps a gradient, by a hook, a view or a second
-branch, adds to one of the three counts.
+The gradient that a `take` overwrites is written in place where nobody else holds it. A witness tells: a gradient of one
+element that is made for this alone, and goes the same way at the same time. Whoever keeps a gradient, by a name, a
+hook, a view or a second branch, adds to one of the counts of its holders, and the witness has fewer.
 
 Those functions serve torch's eager autograd. Whatever else looks at the operations (capture, `torch.func`, forward
 mode) gets plain `index_select` and `index_copy`, whose values and derivatives are the same.
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import torch
@@ -46,8 +45,9 @@ def part(x: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     """The rows at `index`, and the rest: x again, which must go into `splice` with the same index and nowhere else."""
     if not x.requires_grad or others_differentiate() or not torch.is_grad_enabled():
         return x.index_select(0, index), x
-    lone()
-    return _Take.apply(x, index)  # type: ignore[no-any-return]
+    rows, rest, witness = _Take.apply(x, index)  # type: ignore[misc]
+    rest.witness = witness
+    return rows, rest
 
 
 def splice(rest: Tensor, index: Tensor, rows: Tensor) -> Tensor:
@@ -60,7 +60,10 @@ def splice(rest: Tensor, index: Tensor, rows: Tensor) -> Tensor:
     """
     if others_differentiate() or not torch.is_grad_enabled():
         return rest.index_copy(0, index, rows)
-    return _Splice.apply(rest, index, rows)  # type: ignore[no-any-return]
+    witness = getattr(rest, "witness", None)
+    if witness is None:
+        witness = rest.new_empty(1)
+    return _Splice.apply(rest, witness, index, rows)  # type: ignore[no-any-return]
 
 
 def split(x: Tensor, indices: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -98,33 +101,23 @@ def _placed(shape: Sequence[int], indices: Sequence[Tensor], pieces: Sequence[Te
     return out
 
 
-def holders(grad: Tensor) -> tuple[int, ...] | None:
-    """Who holds a gradient: names in Python of it and of its storage, tensors, and views.
+def is_ours(grad: Tensor, refs: int, witness: Tensor, witness_refs: int) -> bool:
+    """Whether nobody but the backward holds a gradient: it counts as many holders as a witness that nobody else has.
 
-    None where it must not be written into, or nobody can tell: batched, it has no storage; a debugger holds names of
-    its own; memory that cannot be resized, or is shared with another process, is not torch's alone.
+    Args:
+        grad: the gradient.
+        refs: how many names Python has for it.
+        witness: a gradient that was made for this, and has come the same way.
+        witness_refs: how many names Python has for that one, counted where the others were.
     """
-    if type(grad) is not Tensor or others_differentiate() or is_legacy_batchedtensor(grad) or sys.gettrace():
-        return None
-    storage = grad.untyped_storage()
+    if type(grad) is not Tensor or others_differentiate() or is_legacy_batchedtensor(grad) or torch.is_grad_enabled():
+        return False
+    storage, other = grad.untyped_storage(), witness.untyped_storage()
     if not grad.is_contiguous() or not storage.resizable() or (storage.device.type == "cpu" and storage.is_shared()):
-        return None
-    views = torch._C._storage_Use_Count(storage._cdata)  # pyright: ignore[reportPrivateUsage]
-    return sys.getrefcount(grad), sys.getrefcount(storage), grad._use_count(), views  # pyright: ignore[reportAttributeAccessIssue]
-
-
-@cache
-def lone() -> tuple[int, ...] | None:
-    """The holders of a gradient that is held by the backward alone; None if one that is shared looks the same."""
-    seen: list[Any] = []
-    with torch.enable_grad(), torch.inference_mode(False):
-        for shared in (False, True):
-            x = torch.ones(2, 1, requires_grad=True) * 1
-            rows, rest = _Take.apply(x, torch.zeros(1, dtype=torch.int64), seen)
-            out = _Splice.apply(rest, torch.zeros(1, dtype=torch.int64), rows)
-            ((out + x if shared else out) * torch.ones(2, 1)).sum().backward()
-    alone, kept = seen
-    return None if alone == kept else alone
+        return False
+    found = refs, sys.getrefcount(storage), grad._use_count(), torch._C._storage_Use_Count(storage._cdata)  # pyright: ignore
+    alone = witness_refs, sys.getrefcount(other), witness._use_count(), torch._C._storage_Use_Count(other._cdata)  # pyright: ignore
+    return found == alone
 
 
 class _Rows(Function):
@@ -142,30 +135,27 @@ class _Rows(Function):
 
 class _Take(Function):
     @staticmethod
-    def forward(ctx: Context, x: Tensor, index: Tensor, probe: list[Any] | None = None) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Context, x: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         ctx.save_for_backward(index)
         ctx.set_materialize_grads(False)
-        ctx.shape, ctx.probe = x.shape, probe
-        return x.index_select(0, index), x.view_as(x)
+        ctx.shape = x.shape
+        return x.index_select(0, index), x.view_as(x), x.new_empty(1)
 
     @staticmethod
-    def backward(ctx: Context, rows: Tensor | None, rest: Tensor | None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Context, rows: Tensor | None, rest: Tensor | None, witness: Tensor | None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         (index,) = ctx.saved_tensors
         if rest is None:
-            return None if rows is None else rows.new_zeros(ctx.shape).index_copy(0, index, rows), None, None
+            return None if rows is None else rows.new_zeros(ctx.shape).index_copy(0, index, rows), None
         if rows is None:
-            return rest.index_fill(0, index, 0), None, None
-        found = holders(rest)
-        if ctx.probe is not None:
-            ctx.probe.append(found)
-        elif found is not None and found == lone() and not torch.is_grad_enabled():
-            return rest.index_copy_(0, index, rows), None, None
-        return rest.index_copy(0, index, rows), None, None
+            return rest.index_fill(0, index, 0), None
+        if witness is not None and is_ours(rest, sys.getrefcount(rest), witness, sys.getrefcount(witness)):
+            return rest.index_copy_(0, index, rows), None
+        return rest.index_copy(0, index, rows), None
 
 
 class _Splice(Function):
     @staticmethod
-    def forward(ctx: Context, rest: Tensor, index: Tensor, rows: Tensor) -> Tensor:
+    def forward(ctx: Context, rest: Tensor, witness: Tensor, index: Tensor, rows: Tensor) -> Tensor:
         ctx.save_for_backward(index)
         return rest.index_copy(0, index, rows)
 
@@ -173,7 +163,7 @@ class _Splice(Function):
     def backward(ctx: Context, *grads: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         (index,) = ctx.saved_tensors
         (grad,) = grads
-        return grad, None, take(grad, index) if ctx.needs_input_grad[2] else None
+        return grad, grad.new_zeros(1), None, take(grad, index) if ctx.needs_input_grad[3] else None
 
 
 class _Split(Function):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...errors import PartError
 from ..front import capturing
 from .condition import Decides
 from .conditional import Conditional
@@ -64,6 +65,9 @@ class When(Conditional):
         branches = {"then": then} if otherwise is None else {"then": then, "otherwise": otherwise}
         self._settle(branches, per, shared, parts)
         check_widths(self, list(branches), "one" if otherwise is None else "both", "When(...)")
+        if eval not in (None, True, False):
+            fix = "write eval=True: then runs; or eval=False"
+            raise PartError("in eval a When takes its branch or not.", f"When(..., eval={eval!r})", repr(eval), fix)
         self._eval = eval
         self._other = "passed" if otherwise is None else "otherwise"
         self.paths.setdefault(self._other, Count())

@@ -144,7 +144,12 @@ class Condition:
             return None
         if len(inputs) == 1:  # a list takes as long as all the rest
             value = sides.get(inputs[0])
-            return self._run(plain, (value,)) if value.__class__ in NUMBERS else None
+            if value.__class__ not in NUMBERS:
+                return None
+            try:
+                return plain(self.node, value)
+            except Exception as error:
+                raise self._told(error, plain) from None
         given = [sides.get(name) for name in inputs]
         return self._run(plain, given) if all(value.__class__ in NUMBERS for value in given) else None
 
@@ -200,10 +205,11 @@ class Condition:
         try:
             return made(self.node, *given)
         except Exception as error:
-            told = explained(error, made.__code__, self.text, self.calls)
-            if told is error:
-                raise
-            raise told from None
+            raise self._told(error, made) from None
+
+    def _told(self, error: Exception, made: FunctionType) -> Exception:
+        """The error in the words of the formula; the same one where it comes from within a part."""
+        return explained(error, made.__code__, self.text, self.calls)
 
     def _settled(self, value: Any, sample: bool, size: int) -> Any:
         """One element for each sample, (B,) and (B, 1) alike, or one for all."""

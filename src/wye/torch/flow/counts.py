@@ -52,9 +52,9 @@ class Count:
         self._captured = False
         self._caught_up = 0
 
-    def add(self, samples: int | Tensor) -> None:
+    def add(self, samples: Any) -> None:
         """One run on so many samples; none is no run."""
-        if is_compiling() or isinstance(samples, Tensor):
+        if is_compiling() or samples.__class__ is not int:  # the quickest test there is
             self._add_in_graph(samples)
             return
         if not samples:

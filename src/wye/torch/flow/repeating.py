@@ -18,6 +18,9 @@ from .tokens import by_token
 from .values import Value, batch_size
 from .widths import check_widths
 
+COUNTED = 64
+"""Up to so many rounds, the depths are counted apart from the start, and in captured graphs."""
+
 
 class Repeat(Looped):
     """A block that runs `times` times; or a list of blocks, of which the first `times` run.
@@ -62,12 +65,10 @@ class Repeat(Looped):
         self._eval, self._many = eval, None if blocks is None else len(blocks)
         check_widths(self, list(stages), "one", "Repeat(...)" if blocks is None else "Repeat([...])")
         self._decide_by(times, "times")
-        if eval is not None and (eval != int(eval) or not 0 <= eval <= (eval if self._many is None else self._many)):
-            fix = (
-                "give a whole number, 0 or more"
-                if self._many is None
-                else f"give a whole number from 0 to {self._many}"
-            )
+        if eval is not None and (
+            type(eval) is not int or not 0 <= eval <= (eval if self._many is None else self._many)
+        ):
+            fix = f"give a whole number{', 0 or more' if self._many is None else f' from 0 to {self._many}'}"
             raise PartError("a block runs a whole number of times.", f"Repeat(..., eval={eval!r})", repr(eval), fix)
         if isinstance(self._condition.source, NUMBERS):
             self._whole_number(self._condition.source)
@@ -76,10 +77,9 @@ class Repeat(Looped):
         if self._many is not None and (condition.die_sides or 0) > self._many:
             what, got = "the die has sides without a block.", f"up to {condition.die_sides}, for {self._many} blocks"
             raise PartError(what, condition.place, got, f"write die(0, {self._many}), or give it more blocks")
-        self._sides = condition.die_sides
-        most = self._sides if self._many is None else self._many
-        known = [condition.source] if isinstance(condition.source, NUMBERS) else range(0 if most is None else most + 1)
-        for depth in known:
+        self._most = condition.die_sides if self._many is None else self._many
+        depths = range(0 if self._most is None or self._most > COUNTED else self._most + 1)
+        for depth in [condition.source] if isinstance(condition.source, NUMBERS) else depths:
             self.paths.setdefault(f"times {int(depth)}", Count())
 
     @property
@@ -129,10 +129,10 @@ class Repeat(Looped):
     def _captured(self, active: Active, times: Tensor) -> Value:
         """Within a capture: rounds of a known number are written out, others become one loop of the graph."""
         counts = times.long()
-        most = self._many if self._many is not None else self._sides
+        most = self._most
         wrong = (counts != times) | (counts < 0) | (counts > (2**31 if most is None else most))
         torch._assert_async(~wrong.any(), f"a block runs a whole number of times, 0 or more: {self._condition.shown}")  # pyright: ignore
-        for depth in range(0 if most is None else most + 1):
+        for depth in range(0 if most is None or most > COUNTED else most + 1):
             self._count(f"times {depth}", (counts == depth).sum())
         if most is None or (self._many is None and most > WRITTEN_OUT):
             return self._loop(active, counts, None)[0]
