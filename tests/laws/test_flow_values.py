@@ -72,7 +72,7 @@ def test_a_branch_beside_a_pass_through_keeps_the_shape(block: Any, control: lis
         wye.Repeat([block], "control"),
         wye.While("control", block, max_steps=2),
     ):
-        with pytest.raises(wye.FlowError, match="changes the shape|returns not one row"):
+        with pytest.raises(wye.FlowError, match=r"changes the shape|returns not one row"):
             net(torch.randn(3, 2), control=torch.tensor(control))
 
 
