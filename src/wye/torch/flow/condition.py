@@ -223,7 +223,7 @@ class Condition:
         if value.numel() == 1 and (not sample or value.dim() == 0):
             return value.item()
         if sample and value.shape[:1] == (size,) and value.numel() == size:
-            return value.reshape(size)
+            return value if value.dim() == 1 else value.reshape(size)
         raise self._too_many(value, sample, size)
 
     def _captured(self, value: Any, sample: bool) -> Any:
