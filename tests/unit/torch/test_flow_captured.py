@@ -93,3 +93,17 @@ def test_tokens_are_parted_in_a_graph_too() -> None:
     value = torch.compile(net, fullgraph=True, backend="aot_eager")(x, kind=kind)
     torch.testing.assert_close(value, torch.where(kind[..., None] == 0, first(x), second(x)))
     assert net.paths["1"].samples == int(kind.sum())
+
+
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize("control", [0.2, 0.7])
+def test_an_exported_graph_freezes_no_number(control: float, warm: bool) -> None:
+    net, x = wye.When("control > 0.5", nn.Linear(2, 2)).eval(), torch.randn(3, 2)
+    if warm:
+        net(x, control=control)
+    with pytest.raises(Exception, match="would keep the number `control` as it is now") as caught:
+        torch.export.export(net, (x,), {"control": control})
+    assert f"fix: give a tensor: control=torch.tensor({control})" in str(caught.value)
+    exported = torch.export.export(net, (x,), {"control": torch.tensor(control)}).module()
+    for other in (0.2, 0.7):
+        torch.testing.assert_close(exported(x, control=torch.tensor(other)), net(x, control=other))

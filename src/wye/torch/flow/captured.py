@@ -23,6 +23,12 @@ WRITTEN_OUT = 32
 RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.RReLU)
 
 
+def draws(module: nn.Module) -> bool:
+    """Whether a module draws by itself; attention and recurrent layers do, where their dropout is not 0."""
+    rate = getattr(module, "dropout", 0)
+    return isinstance(module, RANDOM) or (isinstance(module, nn.MultiheadAttention | nn.RNNBase) and rate > 0)
+
+
 class Looped(Node):
     """A node that runs its block in rounds."""
 
@@ -91,7 +97,7 @@ class Looped(Node):
 
     def _refuse_loop(self) -> None:
         """What a loop of the graph cannot hold; Dynamo runs this as it is."""
-        inner = [module for module in self._modules["block"].modules() if isinstance(module, (Node, *RANDOM))]  # type: ignore[union-attr]
+        inner = [module for module in self._modules["block"].modules() if isinstance(module, Node) or draws(module)]  # type: ignore[union-attr]
         if inner:
             raise FlowError(
                 f"more than {WRITTEN_OUT} rounds become one loop of the graph, which cannot hold this block.",

@@ -22,6 +22,7 @@ from ..making import Recipe, dtype_class
 from ..parts import Parts
 from .values import inhabited
 
+is_exporting = torch.compiler.is_exporting
 FLOWING = "x"
 DICE = ("die", "coin")
 NUMBERS = (bool, int, float)
@@ -140,7 +141,7 @@ class Condition:
     def of_numbers(self, sides: Mapping[str, Any]) -> Any:
         """The same where all that it reads are plain numbers; None where they are not."""
         plain, inputs = self.plain, self.inputs
-        if plain is None or len(sides) != len(inputs):
+        if plain is None or len(sides) != len(inputs) or is_exporting():
             return None
         if len(inputs) == 1:  # a list takes as long as all the rest
             value = sides.get(inputs[0])
@@ -163,6 +164,9 @@ class Condition:
     def _code(self, name: str, value: Any) -> Code:
         """What a value is."""
         if isinstance(value, NUMBERS):
+            if is_exporting():
+                what = f"an exported graph would keep the number `{name}` as it is now."
+                refuse(what, self.shown, f"{name}={value}", f"give a tensor: {name}=torch.tensor({value})")
             return "number", "number"
         shared = name in self.node.shared
         if not isinstance(value, Tensor):
@@ -216,15 +220,14 @@ class Condition:
         if not isinstance(value, Tensor):
             return self._number(value)
         if value.is_floating_point() and bool(value.isnan().any()):
-            got = f"NaN for {int(value.isnan().sum())} of {size} {self.each}s" if value.dim() else "NaN"
-            fix = f"look into what it {'reads' if self.recipe else 'returns'}"
-            fix += f", or compare it: {self} > 0" if self.recipe and self.what not in COUNTS else ""
-            raise FlowError(f"{self.title} is not a number.", self.place, got, fix)
+            raise self._not_a_number(
+                f"NaN for {int(value.isnan().sum())} of {size} {self.each}s" if value.dim() else "NaN"
+            )
         if value.numel() == 1 and (not sample or value.dim() == 0):
             return value.item()
         if sample and value.shape[:1] == (size,) and value.numel() == size:
             return value if value.dim() == 1 else value.reshape(size)
-        raise self._too_many(value, sample, size)
+        raise self._several(f"shape {tuple(value.shape)} for {size} {self.each}s")
 
     def _captured(self, value: Any, sample: bool) -> Any:
         """The same as `_settled` within a capture: what is wrong with values alone is found when the graph runs."""
@@ -238,16 +241,20 @@ class Condition:
             self._refuse_axes(value.dim())
         return value
 
+    def _not_a_number(self, got: str) -> FlowError:
+        fix = f"look into what it {'reads' if self.recipe else 'returns'}"
+        fix += f", or compare it: {self} > 0" if self.recipe and self.what not in COUNTS else ""
+        return FlowError(f"{self.title} is not a number.", self.place, got, fix)
+
     def _number(self, value: Any) -> Any:
         if isinstance(value, NUMBERS):
+            if value != value:  # NaN, which Python takes for true
+                raise self._not_a_number("NaN")
             return value
         if getattr(value, "shape", None) == () and hasattr(value, "item"):
             return value.item()
         got, fix = type(value).__name__, "return a tensor with one element for each sample, or a number"
         raise FlowError(f"{self.title} is neither a tensor nor a number.", self.place, got, fix)
-
-    def _too_many(self, value: Tensor, sample: bool, size: int) -> FlowError:
-        return self._several(f"shape {tuple(value.shape)} for {size} {self.each}s")
 
     def _several(self, got: str) -> FlowError:
         """There is more than one element for what is decided."""

@@ -131,8 +131,13 @@ class EarlyExit(Node):
         self._checked(sides, size)
         outcomes: list[Value] = []
         active = Active(x, sides, frozenset(), size)
+        nobody = not capturing() and not size
         for place in range(self._depth):
-            outcomes.append(self._at(place, active))
+            if nobody:
+                active.value = self._on_nothing(f"stage{place}", active.value, sides)
+            outcomes.append(
+                self._on_nothing(f"exit{place}", active.value, sides) if nobody else self._at(place, active)
+            )
             self.paths[f"exit{place}"].add(size)
         return tuple(outcomes)
 

@@ -19,7 +19,7 @@ from .condition import FLOWING, Condition, Wants, as_source, check_same_sides, r
 from .counts import Count
 from .sides import check_sides
 from .stage import Stage, as_module, share, stage
-from .values import Value, alike, floating, leaves, mapped, rows_alike, shapes, take
+from .values import Value, alike, floating, holds, leaves, mapped, rows_alike, shapes, take
 
 PER = ("sample", "batch", "token")
 OWN = frozenset({"dice", "max_steps", "on_limit", "paths", "per", "shared", "wants", "line"})
@@ -264,14 +264,11 @@ class Node(Wants):
     def _cast(self, name: str, rows: Tensor, dtype: torch.dtype) -> Tensor:
         if rows.dtype is dtype:
             return rows
-        if torch.can_cast(rows.dtype, dtype):
+        if holds(dtype, rows.dtype):
             return rows.to(dtype)
-        raise FlowError(
-            f"the branch `{name}` returns what the value that flows cannot hold.",
-            self.line,
-            f"{str(rows.dtype)[6:]} beside {str(dtype)[6:]}",
-            "let floats flow, or return whole numbers",
-        )
+        got = f"{str(rows.dtype)[6:]} beside {str(dtype)[6:]}"
+        what, fix = "returns what the value that flows cannot hold.", "let floats flow, or return whole numbers"
+        refuse(f"the branch `{name}` {what}", self.line, got, fix)
 
     def _lone(self, name: str, x: Value, sides: Mapping[str, Any]) -> Value:
         """A stage; a batch norm that is sent one sample alone is told so."""
@@ -320,6 +317,3 @@ class Node(Wants):
         options += [f"eval={self._eval!r}"] if self._eval is not None else []
         options += [f"shared={tuple(sorted(self.shared))!r}"] if self.shared else []
         return ", ".join([*words, *options, *self._settings()])
-
-
-__all__ = ["Count", "Node", "Stage"]

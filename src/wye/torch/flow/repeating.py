@@ -121,7 +121,7 @@ class Repeat(Looped):
         """One round; returns the counts of those that made it."""
         mask = counts > place
         active.keep(mask)
-        if active.size is not counts.shape[0]:
+        if capturing() or active.size != counts.shape[0]:
             counts = counts[mask]
         active.value = self._round(place, active.value, active.sides, active.size)
         return counts

@@ -128,6 +128,14 @@ def floating(value: Value) -> torch.dtype | None:
     return next((tensor.dtype for tensor in leaves(value) if tensor.is_floating_point()), None)
 
 
+def holds(dtype: torch.dtype, other: torch.dtype) -> bool:
+    """Whether values of the other dtype may become this one; Dynamo runs this as it is."""
+    return torch.can_cast(other, dtype)
+
+
+holds._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
 def inhabited(value: Value, size: int) -> Value:
     """Within a capture, where it may be that no sample came, one row stands in: nobody goes by what is asked of it."""
     # Dynamo has it imported by now; whoever never captures is spared that.
