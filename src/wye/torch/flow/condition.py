@@ -220,9 +220,8 @@ class Condition:
         if not isinstance(value, Tensor):
             return self._number(value)
         if value.is_floating_point() and bool(value.isnan().any()):
-            raise self._not_a_number(
-                f"NaN for {int(value.isnan().sum())} of {size} {self.each}s" if value.dim() else "NaN"
-            )
+            got = f"NaN for {int(value.isnan().sum())} of {size} {self.each}s" if value.dim() else "NaN"
+            raise self._not_a_number(got)
         if value.numel() == 1 and (not sample or value.dim() == 0):
             return value.item()
         if sample and value.shape[:1] == (size,) and value.numel() == size:
@@ -248,7 +247,7 @@ class Condition:
 
     def _number(self, value: Any) -> Any:
         if isinstance(value, NUMBERS):
-            if value != value:  # NaN, which Python takes for true
+            if value != value and self.what not in COUNTS:  # NaN, which Python takes for true
                 raise self._not_a_number("NaN")
             return value
         if getattr(value, "shape", None) == () and hasattr(value, "item"):

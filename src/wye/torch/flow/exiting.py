@@ -131,13 +131,12 @@ class EarlyExit(Node):
         self._checked(sides, size)
         outcomes: list[Value] = []
         active = Active(x, sides, frozenset(), size)
-        nobody = not capturing() and not size
         for place in range(self._depth):
-            if nobody:
+            if capturing() or size:
+                outcomes.append(self._at(place, active))
+            else:
                 active.value = self._on_nothing(f"stage{place}", active.value, sides)
-            outcomes.append(
-                self._on_nothing(f"exit{place}", active.value, sides) if nobody else self._at(place, active)
-            )
+                outcomes.append(self._on_nothing(f"exit{place}", active.value, sides))
             self.paths[f"exit{place}"].add(size)
         return tuple(outcomes)
 

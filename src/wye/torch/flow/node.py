@@ -18,7 +18,7 @@ from .chance import Dice, version
 from .condition import FLOWING, Condition, Wants, as_source, check_same_sides, refuse
 from .counts import Count
 from .sides import check_sides
-from .stage import Stage, as_module, share, stage
+from .stage import as_module, share, stage
 from .values import Value, alike, floating, holds, leaves, mapped, rows_alike, shapes, take
 
 PER = ("sample", "batch", "token")
