@@ -131,6 +131,8 @@ class Condition:
                 codes = tuple([self._code(name, value) for name, value in zip(self.inputs, given, strict=True)])
                 if capturing():
                     self._prepare(codes)
+                    if any(isinstance(value, Tensor) for value in given):  # numbers as the parts' mirrors hold them
+                        given = [torch.full((), v, dtype=torch.float64) if isinstance(v, NUMBERS) else v for v in given]
                     made, sample = self.traced[codes]
                     value = made(self.node, *given)
                 else:
@@ -145,14 +147,14 @@ class Condition:
             return None
         if len(inputs) == 1:  # a list takes as long as all the rest
             value = sides.get(inputs[0])
-            if value.__class__ not in NUMBERS:
+            if not isinstance(value, NUMBERS):
                 return None
             try:
                 return plain(self.node, value)
             except Exception as error:
                 raise self._told(error, plain) from None
         given = [sides.get(name) for name in inputs]
-        return self._run(plain, given) if all(value.__class__ in NUMBERS for value in given) else None
+        return self._run(plain, given) if all(isinstance(value, NUMBERS) for value in given) else None
 
     # one formula, made for each kind of inputs
 

@@ -23,7 +23,7 @@ def check_sides(sides: Mapping[str, Any], size: int, wants: frozenset[str], shar
     for name, value in sides.items():
         if name not in wants:
             _refuse_unknown(name, tuple(sides), wants, where)
-        if name in shared or value.__class__ in (float, int, bool):
+        if name in shared or isinstance(value, float | int):
             continue
         for tensor in leaves(value):
             if tensor.dim() and tensor.shape[0] != size:

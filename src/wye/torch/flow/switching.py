@@ -136,9 +136,10 @@ class Switch(Branches):
         return self._many(self._known_each(index if index.dim() else index.expand(size)), x, sides, size)
 
     def _known(self, index: float) -> int:
-        if index not in range(len(self._stages)):
-            self._refuse(index)
-        return int(index)
+        for place in range(len(self._stages)):  # a captured number is compared, never looked up
+            if index == place:
+                return place
+        self._refuse(index)
 
     def _known_each(self, index: Tensor) -> Tensor:
         places = index.long()
