@@ -7,10 +7,13 @@ carries needs no gradient, those of the weights keep only the last round: so a z
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ...errors import FlowError
 from .active import Active
@@ -27,6 +30,30 @@ def draws(module: nn.Module) -> bool:
     """Whether a module draws by itself; attention and recurrent layers do, where their dropout is not 0."""
     rate = getattr(module, "dropout", 0)
     return isinstance(module, RANDOM) or (isinstance(module, nn.MultiheadAttention | nn.RNNBase) and rate > 0)
+
+
+class Drawn(TorchDispatchMode):
+    """Notices operators that draw random numbers."""
+
+    found = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.found |= torch.Tag.nondeterministic_seeded in func.tags
+        return func(*args, **(kwargs or {}))
+
+
+def sketch(tensor: Tensor, rows: bool) -> tuple[str, tuple[int, ...], torch.dtype]:
+    """A tensor as plain words: two rows of it, or all."""
+    return "tensor", ((2, *tensor.shape[1:]) if rows else tuple(tensor.shape)), tensor.dtype
+
+
+def drawn(sketched: Any) -> Any:
+    """What was sketched, in zeros."""
+    if isinstance(sketched, tuple) and sketched[:1] == ("tensor",):
+        return torch.zeros(sketched[1], dtype=sketched[2])
+    if isinstance(sketched, dict):
+        return {key: drawn(item) for key, item in sketched.items()}  # pyright: ignore
+    return type(sketched)(map(drawn, sketched)) if isinstance(sketched, tuple | list) else sketched  # pyright: ignore
 
 
 class Looped(Node):
@@ -48,7 +75,11 @@ class Looped(Node):
         Returns:
             The value, and what is left of `left`.
         """
-        self._refuse_loop()
+        sides = {
+            name: mapped(lambda item, moves=name in active.moving: sketch(item, moves), value)
+            for name, value in active.sides.items()
+        }
+        self._refuse_loop(mapped(lambda item: sketch(item, True), active.value), sides)
         self._looped.add(active.size)
         start = self._leading(active.value)
 
@@ -95,14 +126,24 @@ class Looped(Node):
 
         return mapped(led, x)
 
-    def _refuse_loop(self) -> None:
+    def _draws(self, value: Any, sides: dict[str, Any]) -> bool:
+        """Whether a run of the block draws, found by one on tensors that hold nothing."""
+        with Drawn() as mode, FakeTensorMode(allow_non_fake_inputs=True), suppress(Exception):  # Dynamo tells of those
+            self._stage("block", drawn(value), {name: drawn(side) for name, side in sides.items()})
+        return mode.found
+
+    def _refuse_loop(self, value: Any, sides: dict[str, Any]) -> None:
         """What a loop of the graph cannot hold; Dynamo runs this as it is."""
-        inner = [module for module in self._modules["block"].modules() if isinstance(module, Node) or draws(module)]  # type: ignore[union-attr]
-        if inner:
+        block = cast(nn.Module, self._modules["block"])
+        inner = [module for module in block.modules() if isinstance(module, Node) or draws(module)]
+        got = f"{type(inner[0]).__name__} in the block" if inner else ""
+        if not inner and self._draws(value, sides):
+            got = f"{type(block).__name__} draws random numbers"
+        if got:
             raise FlowError(
                 f"more than {WRITTEN_OUT} rounds become one loop of the graph, which cannot hold this block.",
                 self.line,
-                f"{type(inner[0]).__name__} in the block",
+                got,
                 f"bound it by {WRITTEN_OUT} rounds (max_steps, or a die), or leave this node out of the capture",
             )
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from ...errors import FlowError, FormulaError, InputError, PartError, Place, WyeError, did_you_mean, listed
+from ...errors import FlowError, FormulaError, InputError, PartError, Place, did_you_mean, listed
 from ...formula.codegen import Signature, function
 from ...formula.formula import Formula
 from ...formula.graph import NUMBER, SAMPLE, Kind
@@ -20,6 +20,7 @@ from ..failures import explained
 from ..front import FRONT, capturing
 from ..making import Recipe, dtype_class
 from ..parts import Parts
+from .refusal import refuse
 from .values import inhabited
 
 is_exporting = torch.compiler.is_exporting
@@ -278,14 +279,6 @@ class Condition:
         raise InputError(what, self.places[name], f"side inputs: {listed(given)}", f"give {name}=...")
 
     _refuse_axes._dynamo_marked_constant = _refuse_missing._dynamo_marked_constant = True  # type: ignore[attr-defined]
-
-
-def refuse(what: str, where: str, got: str, fix: str, kind: type[WyeError] = FlowError) -> NoReturn:
-    """Raises, from within a capture too: marked as a constant, Dynamo runs it, and the message comes through."""
-    raise kind(what, where, got, fix)
-
-
-refuse._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def title(what: str) -> str:

@@ -42,15 +42,17 @@ class Count:
 
     Attributes:
         last: the time of the clock at its last run from which a gradient could come; -1: none yet.
+        visited: the same in a captured graph, where a run on no samples counts too, for it leaves gradients of zeros.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device | None = None) -> None:
         self._calls = 0
         self._samples = 0
         self.last = -1
-        self._in_graphs = torch.zeros(3, dtype=torch.int64)
+        self.visited = -1
+        self._in_graphs = torch.zeros(4, dtype=torch.int64, device=device)
         self._captured = False
-        self._caught_up = 0
+        self._caught_up = [0, 0]
 
     def add(self, samples: Any) -> None:
         """One run on so many samples; none is no run."""
@@ -75,7 +77,8 @@ class Count:
             return
         self._register()
         taught = samples if torch.is_grad_enabled() else samples * 0
-        self._in_graphs.add_(torch.stack((calls, samples, taught)))
+        visits = torch.ones_like(samples) if torch.is_grad_enabled() else torch.zeros_like(samples)
+        self._in_graphs.add_(torch.stack((calls, samples, taught, visits)))
 
     def _register(self) -> None:
         """Dynamo runs this as it is, while it captures."""
@@ -86,9 +89,11 @@ class Count:
 
     def catch_up(self) -> None:
         """Notices samples of captured graphs from which a gradient could come."""
-        taught = int(self._in_graphs[2])
-        if taught != self._caught_up:
-            self._caught_up, self.last = taught, CLOCK.now
+        before, self._caught_up = self._caught_up, self._in_graphs[2:].tolist()
+        if self._caught_up[0] != before[0]:
+            self.last = CLOCK.now
+        if self._caught_up[1] != before[1]:
+            self.visited = CLOCK.now
 
     @property
     def calls(self) -> int:
@@ -100,6 +105,11 @@ class Count:
         """On how many samples, over all runs."""
         return self._samples + (int(self._in_graphs[1]) if self._captured else 0)
 
+    @property
+    def device(self) -> torch.device:
+        """Where it counts what captured graphs do."""
+        return self._in_graphs.device
+
     def move(self, change: Callable[[Tensor], Tensor]) -> None:
         """Follows its module to another device."""
         device = change(self._in_graphs.new_empty(0)).device
@@ -108,7 +118,7 @@ class Count:
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy has not run yet; in another process the clock is another one.
-        return {**self.__dict__, "last": -1}
+        return {**self.__dict__, "last": -1, "visited": -1}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -12,9 +12,10 @@ from ...errors import FlowError, PartError
 from ..front import capturing
 from .active import Active
 from .captured import WRITTEN_OUT, Looped
-from .condition import Condition, Decides, refuse
+from .condition import Condition, Decides
 from .conditional import Conditional
 from .counts import Count
+from .refusal import refuse
 from .tokens import by_token
 from .values import Value, batch_size
 from .widths import check_widths

@@ -15,8 +15,9 @@ from ..front import capturing
 from ..making import Recipe
 from ..parts import check_names
 from .chance import Dice, version
-from .condition import FLOWING, Condition, Wants, as_source, check_same_sides, refuse
+from .condition import FLOWING, Condition, Wants, as_source, check_same_sides
 from .counts import Count
+from .refusal import refuse
 from .sides import check_sides
 from .stage import as_module, share, stage
 from .values import Value, alike, floating, holds, leaves, mapped, rows_alike, shapes, take
@@ -114,7 +115,7 @@ class Node(Wants):
     def _throw(self) -> None:
         """Gives it dice."""
         if "dice" not in self._modules:
-            self._modules["dice"] = Dice(self)
+            self._modules["dice"] = Dice(self).to(self._runs[0].device)
 
     def _bits(self) -> Any:
         """32 random bits: a number, or a tensor without axes in a capture."""
@@ -180,7 +181,7 @@ class Node(Wants):
         Args:
             tick: when an optimizer last stepped; None: never, and its interval began before the node's last call.
         """
-        newest = max([count.last for count in self._counts()])
+        newest = max([max(count.last, count.visited) for count in self._counts()])
         if tick is None:
             tick = newest
         if newest < max(tick, 0):
@@ -231,6 +232,8 @@ class Node(Wants):
     def _captured_branch(self, name: str, x: Value, sides: Mapping[str, Any], keeps: bool) -> Value:
         """The same within a capture, where the number of samples is not known."""
         self._refuse_lone(name)
+        if self._writes(name):  # a graph may hand a branch the value itself, which eager would refuse
+            x = mapped(torch.clone, x)
         new = self._stage(name, x, sides)
         if keeps and not alike(x, new, 1):
             refuse(
@@ -240,6 +243,12 @@ class Node(Wants):
                 "keep the shape, or widen all samples in a stage before",
             )
         return self._as_flowing(name, x, new, keeps)
+
+    def _writes(self, name: str) -> bool:
+        """Whether a layer says that it writes into its input; Dynamo runs this as it is."""
+        return any(getattr(module, "inplace", False) for module in cast(nn.Module, self._modules[name]).modules())
+
+    _writes._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
     def _refuse_lone(self, name: str) -> None:
         """A captured graph cannot tell a batch norm how many samples it was sent; Dynamo runs this as it is."""

@@ -80,7 +80,7 @@ class Repeat(Looped):
         self._most = condition.die_sides if self._many is None else self._many
         depths = range(0 if self._most is None or self._most > COUNTED else self._most + 1)
         for depth in [condition.source] if isinstance(condition.source, NUMBERS) else depths:
-            self.paths.setdefault(f"times {int(depth)}", Count())
+            self.paths.setdefault(f"times {int(depth)}", Count(self._looped.device))
 
     @property
     def times(self) -> Any:
@@ -150,7 +150,7 @@ class Repeat(Looped):
 
     def _count(self, path: str, samples: Any) -> None:
         if path not in self.paths:
-            self.paths[path] = Count()
+            self.paths[path] = Count(self._looped.device)
         self.paths[path].add(samples)
 
     def ways_apart(self) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from ...errors import InputError, did_you_mean, listed
-from .condition import refuse
+from .refusal import refuse
 from .values import leaves, shapes
 
 

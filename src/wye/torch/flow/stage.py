@@ -12,7 +12,8 @@ from torch import nn
 from ...errors import InputError, PartError, did_you_mean, listed
 from ...formula.formula import Formula
 from ..join import Frozen, Join
-from .condition import FLOWING, Wants, refuse
+from .condition import FLOWING, Wants
+from .refusal import refuse
 from .values import Value
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ...errors import InputError
-from .condition import refuse
+from .refusal import refuse
 from .values import Value, leaves, mapped, shapes
 
 

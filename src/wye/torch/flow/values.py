@@ -26,7 +26,7 @@ def leaves(value: Value) -> Iterator[Tensor]:
             yield from leaves(item)
 
 
-def mapped(function: Callable[..., Tensor], value: Value, *others: Value) -> Value:
+def mapped(function: Callable[..., Any], value: Value, *others: Value) -> Value:
     """The value with each tensor changed, in the same nest."""
     if isinstance(value, Tensor):
         return function(value, *others)

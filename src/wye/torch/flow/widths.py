@@ -9,8 +9,8 @@ from torch import nn
 from ...errors import PartError
 from ..front import capturing
 from .chain import Chain
-from .condition import refuse
 from .node import Node
+from .refusal import refuse
 from .values import Value, alike, leaves, shapes
 
 SHAPELESS = (
