@@ -49,7 +49,9 @@ def idle(optimizer: Optimizer, suspect: Callable[[nn.Parameter], bool]) -> list[
     """The weights among the suspects whose branches took no sample since this optimizer's last step."""
     CLOCK.catch_up()
     tick, nodes = STEPPED.get(optimizer), list(NODES)
-    resting = [node.get_submodule(name) for node in nodes if node.rests(tick) for name in node.since(tick)[0]]
+    # Asked of every node at every step: where all stages ran there is nothing more to ask.
+    quiet = nodes if tick is None else [node for node in nodes for count in node.runs if count.last < tick]
+    resting = [node.get_submodule(name) for node in quiet for name in node.since(tick)[0]]
     found = {id(weight): weight for stage in resting for weight in stage.parameters() if suspect(weight)}
     if not found:
         return []

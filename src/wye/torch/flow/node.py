@@ -23,7 +23,7 @@ from .stage import as_module, share, stage
 from .values import Value, alike, floating, holds, leaves, mapped, rows_alike, shapes, take
 
 PER = ("sample", "batch", "token")
-OWN = frozenset({"dice", "max_steps", "on_limit", "paths", "per", "shared", "wants", "line"})
+OWN = frozenset({"dice", "max_steps", "on_limit", "paths", "per", "shared", "wants", "line", "runs"})
 """Names that every node of a flow needs for itself."""
 
 NODES: weakref.WeakSet[Node] = weakref.WeakSet()
@@ -68,7 +68,7 @@ class Node(Wants):
         self._stages = {name: stage(cast(nn.Module, self._modules[name])) for name in stages}
         self.wants = frozenset(name for one in self._stages.values() for name in one.sides.values())
         share(self, self.shared)
-        self._runs = [self._run_of(name) for name in stages]
+        self.runs = [self._run_of(name) for name in stages]
         NODES.add(self)
 
     def _decide_by(self, source: Any, what: str, later: bool = False) -> None:
@@ -115,7 +115,7 @@ class Node(Wants):
     def _throw(self) -> None:
         """Gives it dice."""
         if "dice" not in self._modules:
-            self._modules["dice"] = Dice(self).to(self._runs[0].device)
+            self._modules["dice"] = Dice(self).to(self.runs[0].device)
 
     def _bits(self) -> Any:
         """32 random bits: a number, or a tensor without axes in a capture."""
@@ -171,10 +171,6 @@ class Node(Wants):
         """All that it counts."""
         return list(self.paths.values())
 
-    def rests(self, tick: int | None) -> bool:
-        """Whether a stage may have taken no sample since then: asked of every node at every step, so it is quick."""
-        return tick is None or min([count.last for count in self._runs], default=tick) < tick
-
     def since(self, tick: int | None) -> tuple[list[str], list[str]]:
         """The stages that took no sample since then, though the node was called, and those that did.
 
@@ -186,7 +182,7 @@ class Node(Wants):
             tick = newest
         if newest < max(tick, 0):
             return [], []
-        lasts = [(name, count.last) for name, count in zip(self._stages, self._runs, strict=True)]
+        lasts = [(name, count.last) for name, count in zip(self._stages, self.runs, strict=True)]
         return [name for name, last in lasts if last < tick], [name for name, last in lasts if last >= tick]
 
     def _with(self, stage: str, sides: Mapping[str, Any], index: Tensor) -> dict[str, Any]:
