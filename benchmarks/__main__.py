@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 
@@ -37,6 +38,9 @@ def main(names: list[str]) -> None:
     print(versions())
     for name in names or GROUPS:
         title, rows = GROUPS[name]
+        if "torch._dynamo" in sys.modules:
+            torch._dynamo.reset()
+        gc.collect()  # nets of the group before would still be asked at every optimizer step
         print(f"\n{table(title, rows())}", flush=True)
     print(f"\n{time.perf_counter() - began:.0f} s")
 

@@ -1,4 +1,4 @@
-"""`While` per sample over the sum of its steps, and how many graphs a random depth is captured in."""
+"""`While` per sample over the sum of its steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from .timing import interleaved
 
 STEPS = 8
 LIMITS = {(2048, 512): 1.15, (4096, 64): 2.0}
-DEPTHS = (3, 8, 40)
 
 
 class Counted(nn.Module):
