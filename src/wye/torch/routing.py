@@ -85,9 +85,13 @@ def merge(indices: Sequence[Tensor], pieces: Sequence[Tensor], size: int | None 
             out = out.index_copy(0, index, piece)
         return out
     if others_differentiate() or not torch.is_grad_enabled():
-        order = torch.argsort(torch.cat(list(indices)))
-        return torch.cat(list(pieces)).index_select(0, order)
+        return _placed(together(pieces), indices, pieces)
     return _Merge.apply(len(indices), *indices, *pieces)  # type: ignore[no-any-return]
+
+
+def together(pieces: Sequence[Tensor]) -> tuple[int, ...]:
+    """The shape of the pieces together."""
+    return (sum(map(len, pieces)), *pieces[0].shape[1:])
 
 
 def _placed(shape: Sequence[int], indices: Sequence[Tensor], pieces: Sequence[Tensor]) -> Tensor:
@@ -183,7 +187,7 @@ class _Merge(Function):
     def forward(ctx: Context, count: int, *both: Tensor) -> Tensor:
         indices, pieces = both[:count], both[count:]
         ctx.save_for_backward(*indices)
-        return _placed((sum(map(len, pieces)), *pieces[0].shape[1:]), indices, pieces)
+        return _placed(together(pieces), indices, pieces)
 
     @staticmethod
     def backward(ctx: Context, *grads: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]

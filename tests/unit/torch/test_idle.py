@@ -378,3 +378,14 @@ def test_steps_that_overflow_end_no_interval() -> None:
     before = snapshot(net.deep)
     scaler.step(optimizer)
     assert_idle(net.deep, before)
+
+
+def test_a_node_that_lost_a_stage_disturbs_no_other_training() -> None:
+    hurt = wye.When("c > 0.5", nn.Linear(2, 2))
+    hurt(torch.ones(1, 2), c=0.0)
+    del hurt.then
+    net = wye.When("c > 0.5", nn.Linear(2, 2))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    net(torch.ones(1, 2), c=1.0).sum().backward()
+    optimizer.step()
+    assert hurt.paths["passed"].calls == 1

@@ -27,16 +27,24 @@ def linear(width: int = 1) -> nn.Linear:
     return layer
 
 
-def test_a_switch() -> None:
-    net = wye.Chain(linear(), kind=wye.Switch("kind", linear(), linear(), None))
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
-    with wye.watch(net, optimizer) as seen:
-        for kind in ([0, 0, 1], [0, 2, 2], [2, 2, 2]):
-            stepped(net, optimizer, torch.ones(3, 1), kind=torch.tensor(kind))
+KINDS = ([0, 0, 1], [0, 2, 2], [2, 2, 2])
+
+
+def assert_kinds(seen: wye.Watch) -> None:
+    """What a Switch called `kind` did on the batches of KINDS."""
     ran = {path: (seen.paths[f"kind.{path}"].calls, seen.paths[f"kind.{path}"].samples) for path in "012"}
     assert ran == {"0": (2, 3), "1": (1, 1), "2": (2, 5)}
     assert reasons(seen, "kind.0.weight") == {"Switch kind sent no sample": 1}
     assert reasons(seen, "kind.1.weight") == {"Switch kind sent no sample": 2}
+
+
+def test_a_switch() -> None:
+    net = wye.Chain(linear(), kind=wye.Switch("kind", linear(), linear(), None))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
+    with wye.watch(net, optimizer) as seen:
+        for kind in KINDS:
+            stepped(net, optimizer, torch.ones(3, 1), kind=torch.tensor(kind))
+    assert_kinds(seen)
     lines = [line.split() for line in seen.table().splitlines()]
     assert ["0", "2", "3", "33%"] in lines
     assert ["2", "2", "5", "56%"] in lines
@@ -101,9 +109,6 @@ def test_a_captured_run_is_told_like_an_eager_one() -> None:
     captured = torch.compile(net, fullgraph=True, backend="aot_eager")
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     with wye.watch(net, optimizer) as seen:
-        for kind in ([0, 0, 1], [0, 2, 2], [2, 2, 2]):
+        for kind in KINDS:
             stepped(captured, optimizer, torch.ones(3, 2), kind=torch.tensor(kind))
-    ran = {path: (seen.paths[f"kind.{path}"].calls, seen.paths[f"kind.{path}"].samples) for path in "012"}
-    assert ran == {"0": (2, 3), "1": (1, 1), "2": (2, 5)}
-    assert reasons(seen, "kind.0.weight") == {"Switch kind sent no sample": 1}
-    assert reasons(seen, "kind.1.weight") == {"Switch kind sent no sample": 2}
+    assert_kinds(seen)

@@ -27,7 +27,6 @@ class Active:
         self.index: Tensor | None = None
         self.places: list[Tensor] = []
         self.pieces: list[Value] = []
-        self.left_out = 0
 
     def keep(self, mask: Tensor, instead: Value = None) -> None:
         """Only the samples of the mask go on; the others leave, with their rows of `instead` if that is given."""
@@ -47,7 +46,6 @@ class Active:
             self.pieces.append(take(instead, leaving))
         self.index = staying if self.index is None else self.index[staying]
         self.sides = {n: take(v, staying) if n in self.moving else v for n, v in self.sides.items()}
-        self.left_out += self.size - count
         self.size = count
 
     def result(self) -> Value:

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ...errors import PartError
 from ..front import capturing
 from .condition import Decides
-from .conditional import Conditional
 from .counts import Count
-from .tokens import by_token
+from .parted import Parted, decider, truths
 from .values import Value, batch_size, merge, part, splice, split
 from .widths import check_same_width, check_widths
 
 
-class When(Conditional):
+class When(Parted):
     """Samples for which the condition holds run `then`, the others `otherwise`, or pass unchanged.
 
     For blocks that treat samples alone, y_i = then(x_i) where the condition holds, else otherwise(x_i), or x_i.
@@ -73,14 +71,14 @@ class When(Conditional):
         self.paths.setdefault(self._other, Count())
         self._decide_by(condition, "condition")
 
+    condition = decider("condition", "What decides, to be read and assigned.")
+
     def forward(self, x: Value, **sides: Any) -> Value:
         size = batch_size(x, "When")
         if self._condition.of_numbers(sides) is False and size and self._other == "passed":
             self.paths["passed"].add(size)
             return x
-        if self.per == "token":
-            return by_token(self._run, x, sides, self.shared, self.line)
-        return self._run(x, sides, size)
+        return self._over(self._run, x, sides)
 
     def _run(self, x: Value, sides: Mapping[str, Any], size: int) -> Value:
         self._checked(sides, size)
@@ -88,8 +86,7 @@ class When(Conditional):
             return self._empty(x, sides)
         taken = self._asked(x, sides, size)
         if isinstance(taken, Tensor):
-            mask = taken if taken.dtype == torch.bool else taken != 0
-            return self._parted(mask if mask.dim() else mask.expand(size), x, sides, size)
+            return self._parted(truths(taken, size), x, sides, size)
         return self._whole("then" if taken else self._other, x, sides, size)
 
     def _whole(self, path: str, x: Value, sides: Mapping[str, Any], size: int) -> Value:

@@ -19,6 +19,7 @@ from ...errors import FlowError
 from .active import Active
 from .counts import Count
 from .node import Node
+from .parted import Parted
 from .values import Value, mapped, splice, take
 
 WRITTEN_OUT = 32
@@ -56,7 +57,7 @@ def drawn(sketched: Any) -> Any:
     return type(sketched)(map(drawn, sketched)) if isinstance(sketched, tuple | list) else sketched  # pyright: ignore
 
 
-class Looped(Node):
+class Looped(Parted):
     """A node that runs its block in rounds."""
 
     _looped: Count

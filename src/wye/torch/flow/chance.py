@@ -200,6 +200,11 @@ def version(tensor: Tensor) -> int:
 ALIVE: weakref.WeakSet[Dice] = weakref.WeakSet()
 
 
+def held_by(optimizer: Optimizer) -> set[int]:
+    """The ids of the weights that an optimizer holds."""
+    return {id(weight) for group in optimizer.param_groups for weight in group["params"]}
+
+
 def _count(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
     """After an optimizer's step, the dice of the nodes whose weights it holds move on.
 
@@ -211,7 +216,7 @@ def _count(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
     for dice in list(ALIVE):
         weights = {id(weight) for weight in dice.weights()}
         if held is None:
-            held = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
+            held = held_by(optimizer)
         if weights and not weights & held:
             continue
         if not within:

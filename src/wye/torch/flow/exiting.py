@@ -12,13 +12,12 @@ from ...errors import PartError
 from ..front import capturing
 from .active import Active
 from .condition import Decides
-from .node import Node
-from .tokens import by_token
-from .values import Value, batch_size, leaves
+from .parted import Parted, decider, truths
+from .values import Value, leaves
 from .widths import check_same_width, check_widths
 
 
-class EarlyExit(Node):
+class EarlyExit(Parted):
     """Stages one after the other, each with an exit; a sample leaves at the first exit whose output satisfies `until`.
 
     h_k = stage_k(h_{k-1}), y_k = exit_k(h_k); y = y_k for the first k at which until(y_k) holds, else the last. Only
@@ -72,20 +71,11 @@ class EarlyExit(Node):
         self._eval, self._depth, self.all_exits = eval, len(stages), all_exits
         self._decide_by(until, "until")
 
-    @property
-    def until(self) -> Any:
-        """What decides, to be read and assigned."""
-        return self._condition.source
-
-    @until.setter
-    def until(self, source: Decides) -> None:
-        self._decide_by(source, "until", later=True)
+    until = decider("until", "What decides, to be read and assigned.")
 
     def forward(self, x: Value, *, all_exits: bool | None = None, **sides: Any) -> Value:
         run = self._all if (self.all_exits if all_exits is None else all_exits) else self._run
-        if self.per == "token":
-            return by_token(run, x, sides, self.shared, self.line)
-        return run(x, sides, batch_size(x, "EarlyExit"))
+        return self._over(run, x, sides)
 
     def _run(self, x: Value, sides: Mapping[str, Any], size: int) -> Value:
         self._checked(sides, size)
@@ -123,8 +113,7 @@ class EarlyExit(Node):
         sure = self._asked(outcome, active.sides, active.size)
         if not isinstance(sure, Tensor):
             sure = next(leaves(outcome)).new_full((active.size,), bool(sure), dtype=torch.bool)
-        sure = sure if sure.dtype == torch.bool else sure != 0
-        active.keep(~(sure if sure.dim() else sure.expand(active.size)), instead=outcome)
+        active.keep(~truths(sure, active.size), instead=outcome)
 
     def _all(self, x: Value, sides: Mapping[str, Any], size: int) -> tuple[Value, ...]:
         """What every exit says of all samples."""

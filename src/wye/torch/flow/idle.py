@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from .chance import held_by
 from .counts import CLOCK
 from .node import NODES, Node
 
@@ -37,10 +38,6 @@ def owned(module: nn.Module) -> Iterator[nn.Parameter]:
         yield from owned(child)
 
 
-def held_by(optimizer: Optimizer) -> set[int]:
-    return {id(weight) for group in optimizer.param_groups for weight in group["params"]}
-
-
 def is_zero(grad: Tensor) -> bool:
     return not bool((grad._values() if grad.is_sparse else grad).any())  # type: ignore[no-untyped-call]
 
@@ -51,13 +48,13 @@ def idle(optimizer: Optimizer, suspect: Callable[[nn.Parameter], bool]) -> list[
     tick, nodes = STEPPED.get(optimizer), list(NODES)
     # Asked of every node at every step: where all stages ran there is nothing more to ask.
     quiet = nodes if tick is None else [node for node in nodes for count in node.runs if count.last < tick]
-    resting = [node.get_submodule(name) for node in quiet for name in node.since(tick)[0]]
+    resting = [stage for node in quiet for stage in node.since(tick)[0]]
     found = {id(weight): weight for stage in resting for weight in stage.parameters() if suspect(weight)}
     if not found:
         return []
     for node in nodes:
-        for name in node.since(tick)[1]:
-            for weight in owned(node.get_submodule(name)):
+        for stage in node.since(tick)[1]:
+            for weight in owned(stage):
                 found.pop(id(weight), None)
     held = held_by(optimizer)
     return [weight for key, weight in found.items() if key in held]

@@ -13,15 +13,14 @@ from ..front import capturing
 from .active import Active
 from .captured import WRITTEN_OUT, Looped
 from .condition import Condition, Decides
-from .conditional import Conditional
 from .counts import Count
+from .parted import decider, truths
 from .refusal import refuse
-from .tokens import by_token
-from .values import Value, batch_size
+from .values import Value
 from .widths import check_widths
 
 
-class While(Conditional, Looped):
+class While(Looped):
     """A block that each sample runs for as long as its condition holds.
 
     x <- block(x) while condition(x), at most `max_steps` times. A sample that never enters passes unchanged, with
@@ -78,15 +77,12 @@ class While(Conditional, Looped):
         self.paths |= {"passed": Count(), "stopped": Count()}
         self._decide_by(condition, "condition")
 
+    condition = decider("condition", "What decides, to be read and assigned.")
+
     def _check_decider(self, condition: Condition) -> None:
         if condition.dice:
             fix = "use Repeat(block, 'die(0, 3)')"
             raise PartError("a die falls once for each step, which ends no loop.", condition.place, str(condition), fix)
-
-    def forward(self, x: Value, **sides: Any) -> Value:
-        if self.per == "token":
-            return by_token(self._run, x, sides, self.shared, self.line)
-        return self._run(x, sides, batch_size(x, "While"))
 
     def _run(self, x: Value, sides: Mapping[str, Any], size: int) -> Value:
         self._checked(sides, size)
@@ -111,8 +107,7 @@ class While(Conditional, Looped):
         going = self._asked(active.value, active.sides, active.size)
         if not isinstance(going, Tensor):
             return bool(going)
-        going = going if going.dtype == torch.bool else going != 0
-        return going if going.dim() else going.expand(active.size)
+        return truths(going, active.size)
 
     def _part(self, active: Active) -> int:
         """Lets the samples go for which the condition does not hold; how many go on."""

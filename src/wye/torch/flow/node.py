@@ -171,7 +171,7 @@ class Node(Wants):
         """All that it counts."""
         return list(self.paths.values())
 
-    def since(self, tick: int | None) -> tuple[list[str], list[str]]:
+    def since(self, tick: int | None) -> tuple[list[nn.Module], list[nn.Module]]:
         """The stages that took no sample since then, though the node was called, and those that did.
 
         Args:
@@ -182,8 +182,12 @@ class Node(Wants):
             tick = newest
         if newest < max(tick, 0):
             return [], []
-        lasts = [(name, count.last) for name, count in zip(self._stages, self.runs, strict=True)]
-        return [name for name, last in lasts if last < tick], [name for name, last in lasts if last >= tick]
+        parted: tuple[list[nn.Module], list[nn.Module]] = [], []
+        for name, count in zip(self._stages, self.runs, strict=True):
+            module = self._modules.get(name)  # a stage may have been taken out
+            if module is not None:
+                parted[count.last >= tick].append(module)
+        return parted
 
     def _with(self, stage: str, sides: Mapping[str, Any], index: Tensor) -> dict[str, Any]:
         """The side inputs that a stage wants, of the samples at `index`."""

@@ -14,8 +14,8 @@ from .active import Active
 from .captured import WRITTEN_OUT, Looped
 from .condition import NUMBERS, Condition, Decides
 from .counts import Count
-from .tokens import by_token
-from .values import Value, batch_size
+from .parted import decider
+from .values import Value
 from .widths import check_widths
 
 COUNTED = 64
@@ -82,19 +82,7 @@ class Repeat(Looped):
         for depth in [condition.source] if isinstance(condition.source, NUMBERS) else depths:
             self.paths.setdefault(f"times {int(depth)}", Count(self._looped.device))
 
-    @property
-    def times(self) -> Any:
-        """How often, to be read and assigned."""
-        return self._condition.source
-
-    @times.setter
-    def times(self, source: Decides) -> None:
-        self._decide_by(source, "times", later=True)
-
-    def forward(self, x: Value, **sides: Any) -> Value:
-        if self.per == "token":
-            return by_token(self._run, x, sides, self.shared, self.line)
-        return self._run(x, sides, batch_size(x, "Repeat"))
+    times = decider("times", "How often, to be read and assigned.")
 
     def _run(self, x: Value, sides: Mapping[str, Any], size: int) -> Value:
         self._checked(sides, size)

@@ -11,13 +11,12 @@ from torch import Tensor, nn
 from ...errors import FlowError, PartError
 from ..front import capturing
 from .condition import NUMBERS, Condition, Decides
-from .node import Node
-from .tokens import by_token
+from .parted import Parted, decider
 from .values import Value, batch_size, merge, split
 from .widths import check_same_width, check_widths
 
 
-class Branches(Node):
+class Branches(Parted):
     """Branches side by side, of which each sample takes one; None lets samples pass."""
 
     def _branch_out(
@@ -112,19 +111,7 @@ class Switch(Branches):
             what, got = "the die has sides without a branch.", f"up to {condition.die_sides}, for {most + 1} branches"
             raise PartError(what, condition.place, got, f"write die(0, {most})")
 
-    @property
-    def index(self) -> Any:
-        """What decides, to be read and assigned."""
-        return self._condition.source
-
-    @index.setter
-    def index(self, source: Decides) -> None:
-        self._decide_by(source, "index", later=True)
-
-    def forward(self, x: Value, **sides: Any) -> Value:
-        if self.per == "token":
-            return by_token(self._run, x, sides, self.shared, self.line)
-        return self._run(x, sides, batch_size(x, "Switch"))
+    index = decider("index", "What decides, to be read and assigned.")
 
     def _run(self, x: Value, sides: Mapping[str, Any], size: int) -> Value:
         self._checked(sides, size)
