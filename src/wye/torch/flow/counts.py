@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -18,17 +17,18 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 0
-        self.captured: weakref.WeakSet[Count] = weakref.WeakSet()
+        self.captures = False
 
     def tick(self) -> int:
         """After a step."""
         self.now += 1
         return self.now
 
-    def catch_up(self) -> None:
-        """Before a step: what grew within captured graphs has grown since the last one."""
-        for count in self.captured:
-            count.catch_up()
+    def capture(self) -> None:
+        """From now on counts may grow within captured graphs. Dynamo runs this as it is."""
+        self.captures = True
+
+    capture._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 CLOCK = Clock()
@@ -50,8 +50,17 @@ class Count:
         self._samples = 0
         self.last = -1
         self.visited = -1
-        self._in_graphs = torch.zeros(4, dtype=torch.int64, device=device)
-        self._captured = False
+        self._begin(device)
+
+    def _begin(self, device: torch.device | None) -> None:
+        """Zeros for what captured graphs will do."""
+        if is_compiling():  # the tensor comes out of the graph, and what the graph wrote shows in no version
+            self._in_graphs = torch.zeros(4, dtype=torch.int64, device=device)
+            self._blank = self._written = -1
+        else:
+            with torch.inference_mode(False):  # a tensor made within it could not be written into outside
+                self._in_graphs = torch.zeros(4, dtype=torch.int64, device=device)
+            self._blank = self._written = 0
         self._caught_up = [0, 0]
 
     def add(self, samples: Any) -> None:
@@ -75,20 +84,17 @@ class Count:
         """Several runs at once, in a captured graph; an exported one has nobody to tell."""
         if torch.compiler.is_exporting():
             return
-        self._register()
+        CLOCK.capture()
         taught = samples if torch.is_grad_enabled() else samples * 0
         visits = torch.ones_like(samples) if torch.is_grad_enabled() else torch.zeros_like(samples)
         self._in_graphs.add_(torch.stack((calls, samples, taught, visits)))
 
-    def _register(self) -> None:
-        """Dynamo runs this as it is, while it captures."""
-        self._captured = True
-        CLOCK.captured.add(self)
-
-    _register._dynamo_marked_constant = True  # type: ignore[attr-defined]
-
     def catch_up(self) -> None:
-        """Notices samples of captured graphs from which a gradient could come."""
+        """Before a step: samples of captured graphs from which a gradient could come have come since the last one."""
+        written = self._in_graphs._version
+        if written == self._written:  # as most are; to read the numbers takes twenty times as long
+            return
+        self._written = written
         before, self._caught_up = self._caught_up, self._in_graphs[2:].tolist()
         if self._caught_up[0] != before[0]:
             self.last = CLOCK.now
@@ -98,12 +104,12 @@ class Count:
     @property
     def calls(self) -> int:
         """How often it ran."""
-        return self._calls + (int(self._in_graphs[0]) if self._captured else 0)
+        return self._calls + (int(self._in_graphs[0]) if self._in_graphs._version != self._blank else 0)
 
     @property
     def samples(self) -> int:
         """On how many samples, over all runs."""
-        return self._samples + (int(self._in_graphs[1]) if self._captured else 0)
+        return self._samples + (int(self._in_graphs[1]) if self._in_graphs._version != self._blank else 0)
 
     @property
     def device(self) -> torch.device:
@@ -114,16 +120,17 @@ class Count:
         """Follows its module to another device."""
         device = change(self._in_graphs.new_empty(0)).device
         if device.type != "meta" and device != self._in_graphs.device:
-            self._in_graphs = self._in_graphs.to(device)
+            self.catch_up()
+            self._calls, self._samples = self.calls, self.samples
+            self._begin(device)
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy has not run yet; in another process the clock is another one.
-        return {**self.__dict__, "last": -1, "visited": -1}
+        return {"_calls": self.calls, "_samples": self.samples, "device": self.device}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if self._captured:
-            CLOCK.captured.add(self)
+        self._calls, self._samples, self.last, self.visited = state["_calls"], state["_samples"], -1, -1
+        self._begin(state["device"])
 
     def __repr__(self) -> str:
         return f"Count(calls={self.calls}, samples={self.samples})"

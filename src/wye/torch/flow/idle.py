@@ -44,8 +44,9 @@ def is_zero(grad: Tensor) -> bool:
 
 def idle(optimizer: Optimizer, suspect: Callable[[nn.Parameter], bool]) -> list[nn.Parameter]:
     """The weights among the suspects whose branches took no sample since this optimizer's last step."""
-    CLOCK.catch_up()
     tick, nodes = STEPPED.get(optimizer), list(NODES)
+    for node in nodes if CLOCK.captures else ():
+        node.catch_up()
     # Asked of every node at every step: where all stages ran there is nothing more to ask.
     quiet = nodes if tick is None else [node for node in nodes for count in node.runs if count.last < tick]
     resting = [stage for node in quiet for stage in node.since(tick)[0]]

@@ -171,21 +171,21 @@ class Node(Wants):
         """All that it counts."""
         return list(self.paths.values())
 
-    def since(self, tick: int | None) -> tuple[list[nn.Module], list[nn.Module]]:
-        """The stages that took no sample since then, though the node was called, and those that did.
+    def catch_up(self) -> None:
+        """Before a step: captured graphs may have counted since the last one."""
+        for count in self._counts():
+            count.catch_up()
 
-        Args:
-            tick: when an optimizer last stepped; None: never, and its interval began before the node's last call.
-        """
+    def since(self, tick: int | None) -> tuple[list[nn.Module], list[nn.Module]]:
+        """The stages that took no sample since then, though the node was called, and those that did."""
         newest = max([max(count.last, count.visited) for count in self._counts()])
-        if tick is None:
+        if tick is None:  # the optimizer never stepped: its interval began before the node's last call
             tick = newest
         if newest < max(tick, 0):
             return [], []
         parted: tuple[list[nn.Module], list[nn.Module]] = [], []
         for name, count in zip(self._stages, self.runs, strict=True):
-            module = self._modules.get(name)  # a stage may have been taken out
-            if module is not None:
+            if (module := self._modules.get(name)) is not None:  # a stage may have been taken out
                 parted[count.last >= tick].append(module)
         return parted
 
