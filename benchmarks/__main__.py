@@ -8,7 +8,7 @@ import time
 
 import torch
 
-from . import axes, graphs, idle, join, loops, skipped, start, switch, when
+from . import axes, graphs, idle, join, loops, skipped, start, switch, watch, when
 from .table import table
 from .timing import versions, warm_heap
 
@@ -21,6 +21,7 @@ GROUPS = {
     "while": ("While per sample over the sum of its steps, forward and backward", loops.while_rows),
     "graphs": ("graphs that a random depth is captured in, a count", graphs.rows),
     "idle": ("a training step with the hooks of idle weights over one without", idle.rows),
+    "watch": ("a training step that is watched over one that is not", watch.rows),
     "join": ("Join over the module written by hand, CPU time", join.rows),
     "product": ("a product of matrices by named axes over a @ b.T, forward and backward", axes.product_rows),
     "axes": ("named axes over the fastest form written by hand, forward and backward", axes.rows),

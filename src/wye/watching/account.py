@@ -1,28 +1,133 @@
-"""What is counted: of each path its runs and samples, of each weight its gradients."""
+"""What is counted: of each path and module its runs and samples, of each weight its gradients and its movement."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from .series import Series
+
+
+@dataclass(frozen=True)
+class Path:
+    """One way through a node, or one module: how often it ran, and on how many samples in all."""
+
+    calls: int
+    samples: int
+
+
+@dataclass(frozen=True)
+class Junction:
+    """A node of a flow: in one line, with the paths it counts, and those of them that each sample takes just one of."""
+
+    title: str
+    paths: tuple[str, ...]
+    apart: tuple[str, ...]
 
 
 @dataclass
 class Weight:
-    """One weight: on how many optimizer steps its gradient was None, zero, or not zero, and why it was None."""
+    """One weight: the state of its gradient at each optimizer step, why it was None or zero, and how it moved.
+
+    The parts of the movement are sums, over all elements and steps, of absolute values: how long a way each part alone
+    would have made. They are estimates from the steps and elements looked at, unless `exact`.
+
+    Attributes:
+        none: the steps on which its gradient was None.
+        zero: those on which it was zero in every element.
+        nonzero: the others; an infinite or NaN gradient is not zero.
+        reasons: why it was None, and on how many steps.
+        zero_reasons: why it was zero.
+        moved_without: the steps on which it moved though its gradient was None or zero.
+        written: how often it was found written into between steps: by a copy, a clamp, a `load_state_dict`.
+        size: its number of elements.
+        movement: (gradient, momentum, decay) of the steps looked at, as sums over the elements.
+    """
 
     none: int = 0
     zero: int = 0
     nonzero: int = 0
     reasons: Counter[str] = field(default_factory=Counter[str])
+    zero_reasons: Counter[str] = field(default_factory=Counter[str])
+    moved_without: int = 0
+    written: int = 0
+    size: int = 0
+    movement: Series = field(default_factory=Series)
+    looked: int = 0
+    whole: bool = True
+    _moved: float = 0.0
+    _split: tuple[float, float, float] | None = (0.0, 0.0, 0.0)
 
     @property
     def steps(self) -> int:
+        """The optimizer steps that held it."""
         return self.none + self.zero + self.nonzero
+
+    @property
+    def exact(self) -> bool:
+        """Whether every element was looked at on every step that had a gradient: nothing is estimated."""
+        return self.whole and self.looked == self.steps - self.none
+
+    def add(self, step: int, moved: float, split: tuple[float, float, float] | None, whole: bool) -> None:
+        """One step with a gradient that was looked at: sums over all elements, `whole` where none was left out."""
+        self.looked += 1
+        self.whole &= whole
+        self._moved += moved
+        if split is None or self._split is None:
+            self._split = None
+            return
+        self._split = (self._split[0] + split[0], self._split[1] + split[1], self._split[2] + split[2])
+        self.movement.add(step, split)
+
+    def _in_all(self, part: float) -> float:
+        return part * (self.steps - self.none) / self.looked if self.looked else 0.0
+
+    @property
+    def moved(self) -> float:
+        """How far it moved."""
+        return self._in_all(self._moved)
+
+    @property
+    def by_gradient(self) -> float | None:
+        """How far its gradients moved it; None where the optimizer cannot be replayed."""
+        return None if self._split is None else self._in_all(self._split[0])
+
+    @property
+    def by_momentum(self) -> float | None:
+        """How far earlier gradients moved it, by the optimizer's memory of them."""
+        return None if self._split is None else self._in_all(self._split[1])
+
+    @property
+    def by_decay(self) -> float | None:
+        """How far weight decay moved it."""
+        return None if self._split is None else self._in_all(self._split[2])
 
 
 @dataclass(frozen=True)
-class Path:
-    """One way through a node: how often it ran, and on how many samples in all."""
+class Account:
+    """All that is told of a run, for texts, files and programs alike.
 
-    calls: int
-    samples: int
+    Attributes:
+        steps: the optimizer steps that were seen; of several optimizers, the most that one of them made.
+        skipped: those that moved nothing, for a scaled gradient was not finite.
+        every: movement and terms were looked at on every such step.
+        elements: how many elements of each weight; None: all.
+        junctions: the nodes of a flow.
+        paths: the ways through them.
+        modules: the modules that hooks saw.
+        ways: the innermost modules that one call of a model ran, in order.
+        unseen: the modules in captured graphs.
+        weights: the weights by their first name.
+    """
+
+    steps: int
+    skipped: int
+    every: int
+    elements: int | None
+    junctions: Mapping[str, Junction]
+    paths: Mapping[str, Path]
+    modules: Mapping[str, Path]
+    ways: Mapping[tuple[str, ...], Path]
+    unseen: Sequence[str]
+    weights: Mapping[str, Weight]

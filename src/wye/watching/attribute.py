@@ -1,19 +1,29 @@
-"""Why a weight had no gradient: which node sent no sample its way."""
+"""Why a weight had no gradient, or a gradient of zeros: one sentence for each step."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from torch import nn
 
 from ..torch.flow.chain import Chain
+from ..torch.flow.counts import CLOCK, Count
 from ..torch.flow.exiting import EarlyExit
 from ..torch.flow.looping import While
 from ..torch.flow.node import Node
 from ..torch.flow.repeating import Repeat
 from ..torch.flow.switching import RandomChoice
+from ..torch.join import Frozen, Join
+from .calls import Calls
+from .trail import Trail
 
 LOSS = "the loss does not depend on it"
+OUTPUT = "the model's output does not depend on it: what it gave was detached, or not used"
+BACKWARD = "no backward reached the model"
+FROZEN = "it does not require one"
+LEFT = "zeros were left by zero_grad(set_to_none=False), and no new gradient came"
+EMPTY = "it ran on an empty batch"
+UNSEEN = "where it became zero was not looked into"
 
 
 def title(node: Node) -> str:
@@ -34,7 +44,7 @@ def within(name: str, item: str) -> str:
 
 
 class Ways:
-    """The ways that lead to weights, and how many samples had gone each way at an optimizer's last step.
+    """The ways through nodes that lead to weights, and which of them took no sample for a while.
 
     Args:
         nodes: the nodes by name; one that is held twice has two names.
@@ -43,33 +53,147 @@ class Ways:
     def __init__(self, nodes: Mapping[str, Node]) -> None:
         self.ways: list[tuple[str, Node, str]] = []
         self.deciders: dict[str, str] = {}
+        self.start: dict[int, tuple[int, int]] = {}
         for name, node in nodes.items():
             if not isinstance(node, Chain):
-                self.ways += [(f"{within(name, stage)}.", node, stage) for stage in node.stage_names()]
+                self.ways += [
+                    (f"{within(name, stage)}.", node, stage) for stage in node.stage_names() if stage in node.paths
+                ]
             why = f"{title(node)} reads it to decide, and no gradient comes that way"
             self.deciders |= {within(name, part): why for part in node.decider_names()}
-        self.start = self.samples()
-        self.last: dict[int, dict[str, int]] = {}
+        self.begin()
 
-    def samples(self) -> dict[str, int]:
-        return {prefix: node.paths[stage].samples if stage in node.paths else 0 for prefix, node, stage in self.ways}
+    def begin(self) -> None:
+        """An interval begins of which no optimizer tells."""
+        for _, node, stage in self.ways:
+            count = node.paths[stage]
+            self.start[id(count)] = count.last, count.samples
 
-    def idle_since(self, who: int) -> dict[str, str]:
-        """For each way that took no sample since this optimizer's last step, why."""
-        now, before = self.samples(), self.last.get(who, self.start)
-        self.last[who] = now
-        return {prefix: words(node, stage) for prefix, node, stage in self.ways if now[prefix] == before[prefix]}
+    def idle(self, since: int | None) -> dict[str, str]:
+        """For each way that took no sample from which a gradient could come since that time, why.
 
-    def reason(self, keys: Sequence[str], weight: nn.Parameter, idle: Mapping[str, str]) -> str:
+        Args:
+            since: when the optimizer last stepped, on the clock of the counts; None: the watch began after that.
+        """
+        return {
+            prefix: words(node, stage) for prefix, node, stage in self.ways if not self._ran(node.paths[stage], since)
+        }
+
+    def _ran(self, count: Count, since: int | None) -> bool:
+        if since is not None:
+            return count.last >= since
+        last, samples = self.start[id(count)]
+        return count.last > last or (count.last == CLOCK.now and count.samples > samples)
+
+
+class Modules:
+    """The modules by name, and what their hooks saw of them.
+
+    Args:
+        models: the models by prefix.
+        calls: what the hooks saw.
+    """
+
+    def __init__(self, models: Mapping[str, nn.Module], calls: Calls) -> None:
+        self.named: dict[str, nn.Module] = {
+            f"{prefix}{name}": module
+            for prefix, model in models.items()
+            for name, module in model.named_modules(remove_duplicate=False)
+        }
+        self.calls = calls
+
+    def chain(self, key: str) -> list[tuple[str, nn.Module]]:
+        """The modules around a weight, the outermost first."""
+        places = [place for place, letter in enumerate(key) if letter in ".:"]
+        names = dict.fromkeys(["", *(key[: place + (key[place] == ":")] for place in places)])
+        return [(name, self.named[name]) for name in names if name in self.named]
+
+    def missed(self, key: str, since: int) -> str | None:
+        """Why no gradient can have come from the modules around a weight; None: it may have."""
+        runs = [(n, m, self.calls.runs[id(m)]) for n, m in self.chain(key) if id(m) in self.calls.runs]
+        if any(run.captured for _, _, run in runs) or not any(run.calls for _, _, run in runs):
+            return None  # it may have run in a captured graph, where nobody saw it
+        for name, module, run in runs:
+            if isinstance(module, Frozen):
+                return f"{called(name)} is frozen"
+            if run.taught < since and run.empty < since:
+                if run.off >= since:
+                    return f"{called(name)} ran with gradients off"
+                return self._unread(name) or f"{called(name)} did not run"
+        return None
+
+    def _unread(self, name: str) -> str | None:
+        """A part that a formula does not call."""
+        around, _, part = name.rpartition(".")
+        join = self.named.get(around)
+        if isinstance(join, Join) and join.code and part not in getattr(join.formula, "calls", (part,)):
+            return f"the formula {join.formula} does not read it"
+        return None
+
+    def empty(self, key: str, since: int) -> bool:
+        """Whether the module of a weight ran, and on no samples."""
+        runs = [self.calls.runs[id(module)] for _, module in self.chain(key) if id(module) in self.calls.runs]
+        return bool(runs) and runs[-1].empty >= since and runs[-1].taught < since
+
+
+def called(name: str) -> str:
+    """A module in a sentence."""
+    return f"`{name}`" if name and not name.endswith(":") else f"the model{f' {name[:-1]}' if name else ''}"
+
+
+class Causes:
+    """The causes of one step of one optimizer; asked only where there was no gradient, or zeros."""
+
+    def __init__(
+        self,
+        idle: Mapping[str, str],
+        deciders: Mapping[str, str],
+        modules: Modules,
+        trails: Sequence[Trail],
+        since: int | None,
+    ) -> None:
+        self.idle, self.deciders, self.modules, self.trails = idle, deciders, modules, trails
+        self.since = since or 0
+
+    def of_none(self, weight: nn.Parameter, keys: Sequence[str], backward: bool) -> str:
         """Why a weight, under all the names that it goes by, has no gradient."""
         if not weight.requires_grad:
-            return "it does not require one"
-        whys = [self._why(key, idle) for key in keys]
-        return LOSS if None in whys else str(whys[0])
+            return FROZEN
+        whys = [self._idle(key) for key in keys]
+        if None not in whys:
+            return " and ".join(dict.fromkeys(map(str, whys)))
+        if not backward:
+            return BACKWARD
+        if self.trails and not any(trail.reaches(id(weight)) for trail in self.trails):
+            return OUTPUT
+        return LOSS
 
-    def _why(self, key: str, idle: Mapping[str, str]) -> str | None:
+    def of_zero(self, weight: nn.Parameter, keys: Sequence[str]) -> str:
+        """Why the gradient of a weight is zero."""
+        whys = [self._idle(key) for key in keys]
+        if None not in whys:
+            return f"{LEFT}: {' and '.join(dict.fromkeys(map(str, whys)))}"
+        if all(self.modules.empty(key, self.since) for key in keys):
+            return EMPTY
+        if not self.trails:
+            return UNSEEN
+        if not any(trail.reaches(id(weight)) for trail in self.trails):
+            return f"{LEFT}: {OUTPUT}"
+        ends = dict.fromkeys(end for trail in self.trails for end in trail.ends(id(weight)))
+        return " and ".join(ends) or UNSEEN
+
+    def _idle(self, key: str) -> str | None:
         # An idle node further out explains an idle one inside it.
-        for prefix in sorted(idle, key=len):
+        for prefix in sorted(self.idle, key=len):
             if key.startswith(prefix):
-                return idle[prefix]
-        return next((why for name, why in self.deciders.items() if key == name or key.startswith(f"{name}.")), None)
+                return self.idle[prefix]
+        decides = next((why for name, why in self.deciders.items() if key == name or key.startswith(f"{name}.")), None)
+        return decides or self.modules.missed(key, self.since)
+
+
+def cure(why: Iterable[str]) -> str:
+    """What to do about weights that move on zeros."""
+    whys = list(why)
+    if any(one.startswith(LEFT) for one in whys):
+        return "call optimizer.zero_grad() with set_to_none=True"
+    return "send the samples past it with wye.When, so that its gradient is None; or leave out momentum and decay"

@@ -1,42 +1,71 @@
-"""`watch`: counts what truly happens in a live run, without a forward or a random number of its own."""
+"""`Watch`: sees what truly happens in a live run, without a forward or a random number of its own."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from os import PathLike
 from types import TracebackType
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.optimizer import register_optimizer_step_pre_hook
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.utils.hooks import RemovableHandle
 
 from ..errors import InputError
-from ..torch.flow.counts import Count
+from ..torch.flow.idle import STEPPED, behind_closure
 from ..torch.flow.node import Node
-from .account import Path, Weight
-from .attribute import LOSS, Ways, within
-from .report import table
+from .account import Account, Junction, Path, Weight
+from .attribute import LOSS, OUTPUT, Causes, Modules, Ways, title, within
+from .calls import Calls
+from .document import document, written
+from .movement import Places, Snapshot
+from .report import html, rich_tables, table
+from .roots import Roots
+from .steps import Held, Look, overflowed
+
+BY_HAND = "by hand"
 
 
 class Watch:
     """The account of a run, from the moment it was made until `stop`, or the end of its `with`."""
 
-    def __init__(self, models: Mapping[str, nn.Module], optimizers: tuple[Optimizer, ...]) -> None:
-        self.models, self.steps = dict(models), 0
+    def __init__(
+        self,
+        models: Mapping[str, nn.Module],
+        optimizers: Sequence[Optimizer],
+        objective: nn.Module | None = None,
+        every: int = 50,
+        elements: int | None = 256,
+    ) -> None:
+        self.models, self.every, self.elements = dict(models), every, elements
+        self.steps = self.skipped = 0
         self.nodes = dict(named_nodes(models, once=True))
-        self.names: dict[int, list[str]] = {}
+        names: dict[nn.Parameter, list[str]] = {}
         for prefix, model in models.items():
             for name, weight in model.named_parameters(remove_duplicate=False):
-                self.names.setdefault(id(weight), []).append(f"{prefix}{name}")
-        self.weights: dict[str, Weight] = {keys[0]: Weight() for keys in self.names.values()}
-        self._ways = Ways(dict(named_nodes(models, once=False)))
-        self._before, self._after = self._counts(), dict[str, tuple[int, int]]()
-        self._steps_of: Counter[int] = Counter()
-        if optimizers:
-            self._handles = [optimizer.register_step_pre_hook(self._observe) for optimizer in optimizers]
-        else:
-            self._handles = [register_optimizer_step_pre_hook(self._observe)]
+                names.setdefault(weight, []).append(f"{prefix}{name}")
+        self._all = {id(one): Held(one, keys, Weight(size=one.numel())) for one, keys in names.items()}
+        self.weights = {one.keys[0]: one.account for one in self._all.values()}
+        self._known: dict[int, tuple[tuple[int, ...], list[Held]]] = {}
+        self._calls = Calls(models)
+        self._roots = Roots([one for one in models.values() if one is not objective], objective, self._calls)
+        self._ways, self._modules = Ways(dict(named_nodes(models, once=False))), Modules(models, self._calls)
+        self._start, self._end = self._counts(), dict[str, Path]()
+        self._steps_of: Counter[Any] = Counter()
+        self._since: dict[Any, int] = {}
+        self._looks: dict[Any, Look] = {}
+        self._stepped, self._places = False, Places(elements)
+        self._handles = list(self._attached(optimizers))
+
+    def _attached(self, optimizers: Sequence[Optimizer]) -> Iterator[RemovableHandle]:
+        if not optimizers:
+            yield register_optimizer_step_pre_hook(self._begins)
+            yield register_optimizer_step_post_hook(self._ends)
+        for optimizer in optimizers:
+            yield optimizer.register_step_pre_hook(self._begins)
+            yield optimizer.register_step_post_hook(self._ends)
 
     # what happens
 
@@ -47,49 +76,153 @@ class Watch:
             for path, count in node.paths.items()
         }
 
-    def _observe(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        """Before a step: the gradients as they are."""
-        held = [weight for group in optimizer.param_groups for weight in group["params"] if id(weight) in self.names]
-        if not held:
+    def _held(self, optimizer: Optimizer) -> list[Held]:
+        """The weights of the models that it holds; groups may be added while it runs."""
+        sizes = tuple(len(group["params"]) for group in optimizer.param_groups)
+        known = self._known.get(id(optimizer))
+        if known is None or known[0] != sizes:
+            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+            known = sizes, [self._all[id(weight)] for weight in weights if id(weight) in self._all]
+            self._known[id(optimizer)] = known
+        return known[1]
+
+    def _begins(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+        """Before a step; one that takes a closure has its gradients only after each call of it."""
+        self._look(optimizer)
+        return behind_closure(args, kwargs, lambda: self._look(optimizer))
+
+    def _look(self, optimizer: Optimizer) -> None:
+        held = self._held(optimizer)
+        if held:
+            self._looks[id(optimizer)] = self._looked(held, id(optimizer), optimizer)
+
+    def _looked(self, held: Sequence[Held], who: Any, optimizer: Optimizer | None) -> Look:
+        """The gradients as they are, why some are missing, and what the step will be compared with."""
+        look = Look(held)
+        if look.none or look.zero:
+            self._attribute(look, who, optimizer)
+        if optimizer is not None:
+            due = self._steps_of[who] % self.every == 0
+            moving = held if due else look.zero
+            if moving:
+                look.snapshot = Snapshot(optimizer, [one.parameter for one in moving], self._places)
+                look.due = due
+        return look
+
+    def _attribute(self, look: Look, who: Any, optimizer: Optimizer | None) -> None:
+        """Says why gradients are None or zero."""
+        since = self._since.get(who)
+        tick = None if since is None or optimizer is None else STEPPED.get(optimizer)
+        causes = Causes(
+            self._ways.idle(tick), self._ways.deciders, self._modules, self._roots.trails(since or 0), since
+        )
+        backward = any(one.parameter.grad is not None for one in self._all.values())
+        for one in look.none:
+            look.reasons.append((one, why := causes.of_none(one.parameter, one.keys, backward)))
+            if why in (LOSS, OUTPUT):
+                self._roots.suspects.add(id(one.parameter))
+        for one in look.zero:
+            look.zero_reasons.append((one, causes.of_zero(one.parameter, one.keys)))
+            self._roots.suspects.add(id(one.parameter))
+
+    def _ends(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """After a step."""
+        look = self._looks.pop(id(optimizer), None)
+        if look is None:
             return
-        self._steps_of[id(optimizer)] += 1
+        self._stepped = True
+        if overflowed(optimizer):
+            self.skipped += 1
+        else:
+            self._count(look, id(optimizer), optimizer)
+        self._passes(id(optimizer))
+
+    def step(self) -> None:
+        """The end of a step by hand, where no optimizer of torch makes it; after one that did, it does nothing."""
+        if not self._stepped:
+            self._count(self._looked(list(self._all.values()), BY_HAND, None), BY_HAND, None)
+            self._ways.begin()
+            self._passes(BY_HAND)
+        self._stepped = False
+
+    def _count(self, look: Look, who: Any, optimizer: Optimizer | None) -> None:
+        """What a step found goes into the accounts."""
+        self._steps_of[who] += 1
         self.steps = max(self._steps_of.values())
-        idle = self._ways.idle_since(id(optimizer))
-        backward = any(weight.grad is not None for model in self.models.values() for weight in model.parameters())
-        for parameter in held:
-            keys, grad = self.names[id(parameter)], parameter.grad
-            weight = self.weights[keys[0]]
-            if grad is None:
-                weight.none += 1
-                why = self._ways.reason(keys, parameter, idle)
-                weight.reasons[why if backward or why != LOSS else "no backward reached the model"] += 1
-            elif bool((grad.coalesce().values() if grad.is_sparse else grad).count_nonzero()):
-                weight.nonzero += 1
-            else:
-                weight.zero += 1
+        look.count()
+        look.after(optimizer)
+        look.move(self._steps_of[who] - 1)
+
+    def _passes(self, who: Any) -> None:
+        """The next interval begins."""
+        self._calls.now += 1
+        self._since[who] = self._calls.now
+        self._roots.forget(min(self._since.values()))
+        for one in self._all.values():
+            one.version = one.parameter._version
 
     # what is told
 
     @property
     def paths(self) -> dict[str, Path]:
         """For each way through a node, such as "deep.then", how often it ran since the watch began."""
+        if self._end:
+            return self._end
         return {
-            name: Path(calls - self._before.get(name, (0, 0))[0], samples - self._before.get(name, (0, 0))[1])
-            for name, (calls, samples) in (self._after or self._counts()).items()
+            name: Path(calls - self._start.get(name, (0, 0))[0], samples - self._start.get(name, (0, 0))[1])
+            for name, (calls, samples) in self._counts().items()
         }
 
+    @property
+    def modules(self) -> dict[str, Path]:
+        """For each module, by its first name, how often it was called in eager, and on how many samples."""
+        return {run.name: Path(run.calls, run.samples) for run in self._calls.runs.values()}
+
+    @property
+    def ways(self) -> dict[tuple[str, ...], Path]:
+        """For each way through a model, the innermost modules in the order in which they ran, how often it was gone."""
+        return {way: Path(calls, self._calls.rows[way]) for way, calls in self._calls.ways.items()}
+
+    @property
+    def unseen(self) -> list[str]:
+        """The modules that run in a captured graph, where hooks are not called: their runs are not known."""
+        return [run.name for run in self._calls.runs.values() if run.captured]
+
+    @property
+    def account(self) -> Account:
+        """All of it."""
+        junctions = {
+            name: Junction(title(node), tuple(node.paths), tuple(node.ways_apart()))
+            for name, node in self.nodes.items()
+            if node.paths
+        }
+        counts = self.steps, self.skipped, self.every, self.elements
+        return Account(*counts, junctions, self.paths, self.modules, self.ways, self.unseen, self.weights)
+
     def table(self) -> str:
-        """The account as text: paths, then weights, then why weights had no gradient."""
-        return table(self.nodes, self.paths, self.weights, self.steps)
+        """The account as text: paths, weights, movement, then a sentence for each weight that learned otherwise."""
+        return table(self.account)
+
+    def json(self, path: str | PathLike[str] | None = None) -> str:
+        """The account as JSON, as `docs/watch.md` describes it; written to a file where a path is given."""
+        return written(document(self.account), path)
+
+    def _repr_html_(self) -> str:
+        return html(self.account)
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        yield from rich_tables(self.account)
 
     def __str__(self) -> str:
         return self.table()
 
     def stop(self) -> None:
         """Lets the run go; what was counted stays readable."""
-        self._after = self._after or self._counts()
+        self._end = self._end or self.paths
         for handle in self._handles:
             handle.remove()
+        self._calls.stop()
+        self._roots.stop()
 
     def __enter__(self) -> Watch:
         return self
@@ -112,6 +245,9 @@ def watch(
     model: nn.Module | Iterable[nn.Module],
     optimizer: Optimizer | Iterable[Optimizer] | None = None,
     objective: nn.Module | None = None,
+    *,
+    every: int = 50,
+    elements: int | None = 256,
 ) -> Watch:
     """Watches a live run: which paths ran, on how many samples, and which weights had a gradient.
 
@@ -150,7 +286,7 @@ def watch(
             raise InputError("only modules are watched.", "watch(...)", type(one).__name__, "give a module, or several")
     optimizers = (optimizer,) if isinstance(optimizer, Optimizer) else tuple(optimizer or ())
     prefixes = [""] if len(models) == 1 else [f"{place}:" for place in range(len(models))]
-    return Watch(dict(zip(prefixes, models, strict=True)), optimizers)
+    return Watch(dict(zip(prefixes, models, strict=True)), optimizers, objective, every, elements)
 
 
-__all__ = ["Count", "Path", "Watch", "Weight", "watch"]
+__all__ = ["Path", "Watch", "Weight", "watch"]

@@ -1,70 +1,188 @@
-"""The account of a run as text."""
+"""The account of a run for people: tables for a terminal, and the same for a notebook."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from html import escape
+from itertools import groupby
+from typing import NamedTuple
 
-from ..torch.flow.node import Node
-from .account import Path, Weight
-from .attribute import title, within
+from rich.console import Console
+from rich.table import Table as RichTable
 
+from .account import Account, Path, Weight
+from .attribute import cure, within
 
-def table(nodes: Mapping[str, Node], paths: Mapping[str, Path], weights: Mapping[str, Weight], steps: int) -> str:
-    """Three blocks: paths, weights, and why weights had no gradient."""
-    blocks = [_paths(nodes, paths), _weights(weights, steps), _reasons(weights)]
-    return "\n\n".join("\n".join(block) for block in blocks if block)
-
-
-def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns: the first to the left, the others to the right."""
-    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
-    return [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        ).rstrip()
-        for row in (head, *rows)
-    ]
+WIDE = 10_000
+"""Columns of a text that nobody wraps."""
 
 
-def _paths(nodes: Mapping[str, Node], paths: Mapping[str, Path]) -> list[str]:
-    rows: list[tuple[str, str, str, str]] = []
-    for name, node in nodes.items():
-        if not node.paths:
-            continue
-        rows.append((f"{name or 'model'}: {title(node)}", "", "", ""))
-        for path in sorted(node.paths, key=lambda path: (len(path), path)):
-            seen = paths.get(within(name, path))
-            if seen is not None:
-                share = _share(node, name, path, paths)
-                rows.append((f"  {path}", str(seen.calls), str(seen.samples), share))
-    return _rows(("path", "runs", "samples", "share"), rows) if rows else []
+class Block(NamedTuple):
+    """One table: a heading for each column, and its rows."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
-def _share(node: Node, name: str, path: str, paths: Mapping[str, Path]) -> str:
-    """Of the samples that came to a node, those that went this way."""
-    ways = node.ways_apart()
-    if path not in ways:
-        return ""
-    total = sum(paths[within(name, way)].samples for way in ways if within(name, way) in paths)
-    return f"{paths[within(name, path)].samples / total:.0%}" if total else ""
+def blocks(seen: Account) -> Iterator[Block]:
+    """The tables that have something to say."""
+    tables = (_paths(seen), _ways(seen), _weights(seen), _movement(seen), _terms(seen), _contexts(seen))
+    return (one for one in tables if one.rows)
 
 
-def _weights(weights: Mapping[str, Weight], steps: int) -> list[str]:
+def table(seen: Account) -> str:
+    """Tables as plain text, then a sentence for each weight that did not learn as the others."""
+    texts = [_text(block) for block in blocks(seen)]
+    said = "\n".join(sentences(seen))
+    return "\n\n".join([*texts, said] if said else texts)
+
+
+def rich_tables(seen: Account) -> Iterator[RichTable]:
+    return (_rich(block) for block in blocks(seen))
+
+
+def html(seen: Account) -> str:
+    """The same for a notebook."""
+    parts: list[str] = []
+    for head, rows in blocks(seen):
+        lines = [_html_row("th", head), *(_html_row("td", row) for row in rows)]
+        parts.append(f"<table>{''.join(lines)}</table>")
+    said = "".join(f"<li>{escape(one)}</li>" for one in sentences(seen))
+    return f"<div>{''.join(parts)}{f'<ul>{said}</ul>' if said else ''}</div>"
+
+
+def _html_row(cell: str, row: Sequence[str]) -> str:
+    return f"<tr>{''.join(f'<{cell}>{escape(one)}</{cell}>' for one in row)}</tr>"
+
+
+def _rich(block: Block) -> RichTable:
+    """The first column to the left, numbers to the right."""
+    made = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for place, name in enumerate(block.head):
+        made.add_column(name, justify="right" if place else "left", no_wrap=True)
+    for row in block.rows:
+        made.add_row(*(one.replace("[", "\\[") for one in row))
+    return made
+
+
+def _text(block: Block) -> str:
+    file = io.StringIO()
+    Console(file=file, width=WIDE, color_system=None, force_terminal=False, legacy_windows=False).print(_rich(block))
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines() if line.strip())
+
+
+# what is in them
+
+
+def _paths(seen: Account) -> Block:
+    rows: list[tuple[str, ...]] = []
+    paths = seen.paths
+    for name, junction in seen.junctions.items():
+        rows.append((f"{name or 'model'}: {junction.title}", "", "", ""))
+        apart = [within(name, way) for way in junction.apart]
+        total = sum(paths[way].samples for way in apart if way in paths)
+        for path in sorted(junction.paths, key=lambda path: (len(path), path)):
+            key = within(name, path)
+            if key in paths:
+                share = f"{paths[key].samples / total:.0%}" if total and key in apart else ""
+                rows.append((f"  {path}", *_counts(paths[key]), share))
+    return Block(("path", "runs", "samples", "share"), rows)
+
+
+def _counts(path: Path) -> tuple[str, str]:
+    return str(path.calls), str(path.samples)
+
+
+def _ways(seen: Account) -> Block:
+    """Where the modules that run differ from call to call: each way, without what is the same on all of them."""
+    ways = seen.ways
+    if len(ways) < 2 or seen.junctions:
+        return Block((), ())
+    total = sum(path.calls for path in ways.values())
     rows = [
-        (key, str(weight.steps), str(weight.nonzero), str(weight.zero), str(weight.none))
-        for key, weight in weights.items()
+        (shown(way, ways), *_counts(path), f"{path.calls / total:.0%}")
+        for way, path in sorted(ways.items(), key=lambda item: (-item[1].calls, item[0]))
+    ]
+    return Block((f"way through the model, {total} calls", "runs", "samples", "share"), rows)
+
+
+def shown(way: Sequence[str], ways: Iterable[Sequence[str]]) -> str:
+    """A way by the modules that are not on all of them, as often as they ran: `first > mids.0 x 3 > last`."""
+    groups = [(name, len(list(same))) for name, same in groupby(way)]
+    everywhere = set.intersection(*(set(one) for one in ways if tuple(one) != ("…",)), set(way))
+    if len(groups) > 8:
+        shorter = [(("…", 1) if name in everywhere else (name, count)) for name, count in groups]
+        groups = [group for group, _ in groupby(shorter)]
+    return " > ".join(name if count == 1 else f"{name} x {count}" for name, count in groups) or "no module"
+
+
+def _weights(seen: Account) -> Block:
+    rows = [
+        (key, *map(str, (weight.steps, weight.nonzero, weight.zero, weight.none)))
+        for key, weight in seen.weights.items()
         if weight.steps
     ]
-    return _rows((f"weight, gradient on {steps} steps", "steps", "non-zero", "zero", "none"), rows) if rows else []
+    return Block((f"weight, gradient on {seen.steps} steps", "steps", "non-zero", "zero", "none"), rows)
 
 
-def _reasons(weights: Mapping[str, Weight]) -> list[str]:
+def _movement(seen: Account) -> Block:
+    told = {key: weight for key, weight in seen.weights.items() if weight.looked}
+    exact = all(weight.exact for weight in told.values())
+    rows = [
+        (key, *(_number(part) for part in (weight.moved, weight.by_gradient, weight.by_momentum, weight.by_decay)))
+        for key, weight in told.items()
+    ]
+    head = f"how far weights moved, {'exact' if exact else 'estimated'}"
+    return Block((head, "moved", "by gradient", "by momentum", "by decay"), rows)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
+
+
+def _terms(seen: Account) -> Block:
+    return Block((), ())
+
+
+def _contexts(seen: Account) -> Block:
+    return Block((), ())
+
+
+# what is said of them
+
+
+def sentences(seen: Account) -> Iterator[str]:
     """One line for all weights that share a story."""
+    yield from _told(seen.weights, _why)
+    yield from _told(seen.weights, _moved)
+    left = [key for key, weight in seen.weights.items() if not weight.steps]
+    if left and len(left) < len(seen.weights):
+        yield f"{', '.join(left)}: in no optimizer that stepped"
+    if seen.skipped:
+        yield f"{seen.skipped} steps were skipped: a scaled gradient was not finite"
+    if seen.unseen:
+        yield f"{', '.join(seen.unseen)}: in a captured graph, which calls no hook, so its runs are not known"
+
+
+def _told(weights: Mapping[str, Weight], tell: Callable[[Weight], Iterable[str]]) -> Iterator[str]:
     stories: dict[str, list[str]] = {}
     for key, weight in weights.items():
-        for why, count in weight.reasons.most_common():
-            stories.setdefault(f"no gradient on {count} of {weight.steps} steps: {why}", []).append(key)
-    left = [key for key, weight in weights.items() if not weight.steps]
-    if left and len(left) < len(weights):
-        stories["in no optimizer that stepped"] = left
-    return [f"{', '.join(keys)}: {story}" for story, keys in stories.items()]
+        for story in tell(weight):
+            stories.setdefault(story, []).append(key)
+    return (f"{', '.join(keys)}: {story}" for story, keys in stories.items())
+
+
+def _why(weight: Weight) -> Iterator[str]:
+    for why, count in weight.reasons.most_common():
+        yield f"no gradient on {count} of {weight.steps} steps: {why}"
+    for why, count in weight.zero_reasons.most_common():
+        yield f"a gradient of zeros on {count} of {weight.steps} steps: {why}"
+
+
+def _moved(weight: Weight) -> Iterator[str]:
+    if weight.moved_without:
+        what = f"moved on {weight.moved_without} steps that gave it no gradient but zeros"
+        yield f"{what}, by momentum or decay; {cure(weight.zero_reasons)}"
+    if weight.written:
+        yield f"was written into {weight.written} times between the steps of the optimizers that are watched"

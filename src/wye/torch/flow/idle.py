@@ -75,16 +75,21 @@ def before(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         held = held_by(optimizer)
         weights = {id(weight): weight for node in NODES for weight in node.parameters()}
         SAVED[id(optimizer)] = [(one, one.detach().clone()) for key, one in weights.items() if key in held]
+    return behind_closure(args, kwargs, lambda: release(optimizer))
+
+
+def behind_closure(args: tuple[Any, ...], kwargs: dict[str, Any], then: Callable[[], None]) -> Any:
+    """What a step's pre-hook returns so that something happens after each call of the closure; None: there is none."""
     closure = args[1] if len(args) > 1 else kwargs.get("closure")
     if not callable(closure):
         return None
 
-    def released() -> Any:
+    def followed() -> Any:
         value = closure()
-        release(optimizer)
+        then()
         return value
 
-    return ((args[0], released, *args[2:]), kwargs) if len(args) > 1 else (args, {**kwargs, "closure": released})
+    return ((args[0], followed, *args[2:]), kwargs) if len(args) > 1 else (args, {**kwargs, "closure": followed})
 
 
 def after(optimizer: Optimizer, args: Any, kwargs: Any) -> None:

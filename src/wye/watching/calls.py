@@ -1,0 +1,174 @@
+"""Which modules ran: plain modules tell it by forward hooks, in eager; a captured graph calls no hook."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from ..torch.flow.chance import Dice
+from ..torch.flow.counts import current_backward
+from ..torch.flow.node import Node
+
+is_compiling, is_grad_enabled = torch.compiler.is_compiling, torch.is_grad_enabled
+KEPT = 64
+"""How many ways through a model are told apart."""
+LONGEST = 512
+"""How many modules of a way are told."""
+NEVER = -1
+
+
+@dataclass
+class Run:
+    """What one module did. Times are those of the watch, which counts the optimizers' steps.
+
+    Attributes:
+        taught: when it last ran on samples while gradients were on.
+        empty: when it last ran on none.
+        off: when it last ran while gradients were off.
+    """
+
+    name: str
+    leaf: bool
+    calls: int = 0
+    samples: int = 0
+    taught: int = NEVER
+    empty: int = NEVER
+    off: int = NEVER
+    captured: bool = False
+
+    def capture(self) -> None:
+        """A graph was captured with it, and runs it unseen. Dynamo runs this as it is."""
+        self.captured = True
+
+    capture._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+class Calls:
+    """The runs of all modules of some models, and the ways through the models: which leaves ran, in which order."""
+
+    def __init__(self, models: Mapping[str, nn.Module]) -> None:
+        self.now = 0
+        self.runs: dict[int, Run] = {}
+        self.ways: Counter[tuple[str, ...]] = Counter()
+        self.rows: Counter[tuple[str, ...]] = Counter()
+        self.way: list[str] | None = None
+        self._handles: list[RemovableHandle] = []
+        self._shy: list[nn.Module] = []
+        self._shy_handles: list[RemovableHandle] = []
+        for prefix, model in models.items():
+            for name, module in model.named_modules():
+                if has_forward(module) and id(module) not in self.runs:
+                    self._attach(f"{prefix}{name}", module)
+
+    def _attach(self, name: str, module: nn.Module) -> None:
+        self.runs[id(module)] = Run(name, is_leaf(module))
+        if isinstance(module, nn.TransformerEncoderLayer):
+            self._shy += [one for one in module.modules() if has_forward(one)]
+        elif not any(module is one for one in self._shy):
+            self._handles.append(module.register_forward_hook(Seen(self, self.runs[id(module)])))
+
+    def face(self) -> None:
+        """Encoder layers take a faster way, of other bits, while gradients are off and nothing is hooked to them."""
+        if is_grad_enabled() == bool(self._shy_handles):
+            return
+        if self._shy_handles:
+            for handle in self._shy_handles:
+                handle.remove()
+            self._shy_handles = []
+        else:
+            runs = self.runs
+            self._shy_handles = [
+                one.register_forward_hook(Seen(self, runs[id(one)])) for one in self._shy if id(one) in runs
+            ]
+
+    def ended(self, samples: int) -> None:
+        """A call of a model ended."""
+        way, self.way = tuple((self.way or [])[:LONGEST]), None
+        if way not in self.ways and len(self.ways) >= KEPT:
+            way = ("…",)
+        self.ways[way] += 1
+        self.rows[way] += samples
+
+    def stop(self) -> None:
+        for handle in (*self._handles, *self._shy_handles):
+            handle.remove()
+        self._handles, self._shy_handles, self._shy = [], [], []
+
+
+class Seen:
+    """The hook of one module. A copy of the module is another module, and nobody's to watch."""
+
+    def __init__(self, calls: Calls, run: Run) -> None:
+        self.calls, self.run = calls, run
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        run, calls = self.run, self.calls
+        if is_compiling():
+            run.capture()
+            return
+        samples = rows(args, output)
+        if current_backward() == -1:  # what runs within a backward is a checkpoint's second run
+            run.calls += 1
+            run.samples += samples
+            if run.leaf and calls.way is not None:
+                calls.way.append(run.name)
+        if not is_grad_enabled():
+            run.off = calls.now
+        elif samples:
+            run.taught = calls.now
+        else:
+            run.empty = calls.now
+
+    def __deepcopy__(self, memo: object) -> Any:
+        return unwatched
+
+    def __reduce__(self) -> Any:
+        return leftover, ()
+
+
+def unwatched(*_: Any) -> None:
+    """What is left of a hook in a copy."""
+
+
+def leftover() -> Any:
+    """What is left of a hook in a file."""
+    return unwatched
+
+
+def has_forward(module: nn.Module) -> bool:
+    """Whether a module is ever called: a list of modules is not, and dice are thrown."""
+    return type(module).forward is not nn.Module.forward and not isinstance(module, Dice)
+
+
+def is_leaf(module: nn.Module) -> bool:
+    """Whether a way names it: what has no modules inside, and torch's own whole, such as attention."""
+    if isinstance(module, Node | nn.Sequential):
+        return False
+    own = type(module).__module__.startswith("torch.nn.modules")
+    return own or not any(has_forward(child) for child in module.modules() if child is not module)
+
+
+def first_tensor(values: Iterable[Any]) -> Tensor | None:
+    for value in values:
+        if isinstance(value, Tensor):
+            return value
+        found: Tensor | None = None
+        if isinstance(value, Mapping):
+            found = first_tensor(value.values())  # pyright: ignore[reportUnknownArgumentType]
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            found = first_tensor(value)  # pyright: ignore[reportUnknownArgumentType]
+        if found is not None:
+            return found
+    return None
+
+
+def rows(args: Any, output: Any) -> int:
+    """The entries of the first axis of the first tensor that went in, else of the first that came out."""
+    tensor = args[0] if args and args[0].__class__ is Tensor else first_tensor((args, output))
+    return 1 if tensor is None or not (shape := tensor.shape) else int(shape[0])

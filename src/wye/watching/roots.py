@@ -1,0 +1,112 @@
+"""The calls of whole models: ways through their modules begin and end there, and so do the trails of gradients."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from ..torch.flow.counts import current_backward
+from .calls import Calls, Run, Seen, is_compiling, is_grad_enabled, rows
+from .trail import Trail, live
+
+FIRST = 3
+"""On so many first steps every gradient is followed to where it ends."""
+KEPT = 16
+"""The most calls whose trails are kept between two steps."""
+
+
+class Roots:
+    """The models, and an objective, as they are called from outside.
+
+    Args:
+        models: what is called.
+        objective: what is called with their outputs.
+        calls: what their modules tell.
+
+    Attributes:
+        suspects: the ids of weights whose gradients were zero before, or came from nowhere.
+    """
+
+    def __init__(self, models: Iterable[nn.Module], objective: nn.Module | None, calls: Calls) -> None:
+        self.calls, self.suspects, self._open = calls, set[int](), list[nn.Module]()
+        self._trails: deque[tuple[int, Trail]] = deque()
+        self._whole_since = 0
+        self._handles: list[RemovableHandle] = []
+        for model in [*models, *([objective] if objective is not None else [])]:
+            self._handles.append(model.register_forward_pre_hook(Begins(self)))
+            self._handles.append(model.register_forward_hook(Ends(self, model is not objective)))
+
+    def begins(self, module: nn.Module) -> None:
+        if module in self._open:  # an earlier call of it raised
+            self._open = []
+        if not self._open:
+            self.calls.face()
+            self.calls.way = []
+        self._open.append(module)
+
+    def ends(self, module: nn.Module, args: tuple[Any, ...], output: Any, told: bool) -> None:
+        if module not in self._open:
+            return
+        del self._open[self._open.index(module) :]
+        if self._open or current_backward() != -1:
+            return
+        if told:
+            self.calls.ended(rows(args, output))
+        self.calls.way = None
+        if is_grad_enabled():
+            self._follow(output)
+
+    def _follow(self, output: Any) -> None:
+        now = self.calls.now
+        if now >= FIRST and not self.suspects:
+            self._whole_since = now + 1
+            return
+        Trail(live(output), None if now < FIRST else self.suspects, lambda trail: self._fired(now, trail))
+
+    def _fired(self, time: int, trail: Trail) -> None:
+        if len(self._trails) == KEPT:
+            self._whole_since = self._trails.popleft()[0] + 1
+        self._trails.append((time, trail))
+
+    def trails(self, since: int) -> list[Trail]:
+        """The trails of all calls since then; none where one is missing."""
+        return [trail for time, trail in self._trails if time >= since] if self._whole_since <= since else []
+
+    def forget(self, before: int) -> None:
+        """Lets the trails go that no optimizer will ask for."""
+        self._open = []
+        while self._trails and self._trails[0][0] < before:
+            self._trails.popleft()
+
+    def stop(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._trails.clear()
+
+
+class Begins(Seen):
+    """The hook before a call of a model."""
+
+    def __init__(self, roots: Roots) -> None:
+        super().__init__(roots.calls, Run("", False))
+        self.roots = roots
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any = None) -> None:
+        if not is_compiling():
+            self.roots.begins(module)
+
+
+class Ends(Begins):
+    """The hook after it."""
+
+    def __init__(self, roots: Roots, told: bool) -> None:
+        super().__init__(roots)
+        self.told = told
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any = None) -> None:
+        if not is_compiling():
+            self.roots.ends(module, args, output, self.told)

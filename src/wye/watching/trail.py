@@ -1,0 +1,150 @@
+"""`Trail`: the way of the gradients through one call's graph, and where on it they end.
+
+A weight that a gradient of zeros reached has lost it somewhere between the loss and itself. Where, only the backward
+knows, while it runs: at each operation on the way a hook asks whether what comes in is zero, and what goes on. So this
+is done on the first steps, and from then on for weights that had no gradient, or zeros, before.
+
+A trail holds numbers and names, never a node of the graph: what is not run backward is free to go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+WORDS = {
+    "Mul": "a product with zeros let no gradient through",
+    "Div": "a quotient of zero let no gradient through",
+    "Where": "`where` chose the other side for all",
+    "MaskedFill": "a mask covered all of it",
+    "Relu": "relu was closed for all",
+    "Threshold": "relu was closed for all",
+    "Clamp": "clamp cut all of it",
+    "Addmm": "its input was all zeros",
+    "Mm": "its input was all zeros",
+    "Bmm": "its input was all zeros",
+    "Convolution": "its input was all zeros",
+}
+LOST = "the loss gave the model's output a gradient of zeros"
+
+
+def is_zero(tensor: Tensor) -> bool:
+    """Whether every element is zero; NaN is not. Most tensors tell it by the first of their elements."""
+    if tensor.is_sparse:
+        tensor = tensor.coalesce().values()
+    elif tensor.is_cpu and tensor.numel() and tensor.layout is torch.strided and tensor.as_strided((), ()).item() != 0:
+        return False
+    if tensor.is_contiguous() and bool(tensor.view(-1)[:64].any()):
+        return False
+    return not bool(tensor.any())
+
+
+class Trail:
+    """The graph behind the outputs of one call, by numbers: 0 stands for all outputs together.
+
+    Args:
+        outputs: what the call returned.
+        suspects: the ids of the weights whose gradients are to be followed; None: of all.
+        fired: told once a gradient comes.
+    """
+
+    def __init__(
+        self, outputs: Iterable[Tensor], suspects: Collection[int] | None, fired: Callable[[Trail], None]
+    ) -> None:
+        self.names = [""]
+        self.next: list[list[int]] = [[]]
+        self.weights: dict[int, int] = {}
+        self.came: dict[int, tuple[bool, tuple[bool, ...]]] = {}
+        self._fired = fired
+        nodes = self._walk([out.grad_fn for out in outputs if out.grad_fn is not None])
+        wanted = self.weights.values() if suspects is None else [self.weights[i] for i in suspects if i in self.weights]
+        on_the_way = self._towards(set(wanted))
+        for place, node in enumerate(nodes):
+            if place in on_the_way and node is not None and not isinstance(getattr(node, "variable", None), Tensor):
+                node.register_hook(self._asker(place))
+
+    def _walk(self, roots: Sequence[Any]) -> list[Any]:
+        places: dict[Any, int] = {}
+        nodes: list[Any] = [None]
+        open_nodes: list[tuple[int, Any]] = [(0, roots)]
+        while open_nodes:
+            place, following = open_nodes.pop()
+            for node in following:
+                if node is not None and node not in places:
+                    places[node] = len(nodes)
+                    nodes.append(node)
+                    self.names.append(node.name())
+                    self.next.append([])
+                    weight = getattr(node, "variable", None) if not node.next_functions else None
+                    if weight is not None:
+                        self.weights[id(weight)] = places[node]
+                    open_nodes.append((places[node], [one for one, _ in node.next_functions]))
+                self.next[place].append(-1 if node is None else places[node])
+        return nodes
+
+    def _towards(self, ends: set[int]) -> set[int]:
+        """The places from which one of these can be reached."""
+        back: list[list[int]] = [[] for _ in self.next]
+        for place, following in enumerate(self.next):
+            for one in following:
+                if one >= 0:
+                    back[one].append(place)
+        found, left = set(ends), list(ends)
+        while left:
+            for place in back[left.pop()]:
+                if place not in found:
+                    found.add(place)
+                    left.append(place)
+        return found
+
+    def _asker(self, place: int) -> Callable[[Sequence[Any], Sequence[Any]], None]:
+        def ask(onwards: Sequence[Any], coming: Sequence[Any]) -> None:
+            if not self.came:
+                self._fired(self)
+            self.came[place] = (
+                any(one is not None and not is_zero(one) for one in coming),
+                tuple(one is not None and not is_zero(one) for one in onwards),
+            )
+
+        return ask
+
+    def reaches(self, weight: int) -> bool:
+        """Whether the outputs depend on a weight, by its id."""
+        return weight in self.weights
+
+    def ends(self, weight: int) -> list[str]:
+        """Where the gradients that went towards a weight ended, in words."""
+        if weight not in self.weights:
+            return []
+        found: dict[str, None] = {}
+        towards = self._towards({self.weights[weight]})
+        roots = [place for place in self.next[0] if place in self.came]
+        if roots and not any(self.came[place][0] for place in roots):
+            return [LOST]
+        for place in towards & self.came.keys():
+            alive, onwards = self.came[place]
+            lost = [i for i, lives in enumerate(onwards) if not lives and self.next[place][i] in towards]
+            if alive and lost:
+                found[words(self.names[place])] = None
+        return sorted(found)
+
+
+def words(name: str) -> str:
+    """What an operation did, by the name of its backward."""
+    kind = re.sub(r"Backward\d*$", "", name.rpartition("::")[2])
+    return WORDS.get(kind, f"{re.sub(r'(?<=[a-z])(?=[A-Z])', '_', kind).lower()} let no gradient through")
+
+
+def live(output: Any) -> list[Tensor]:
+    """The tensors of an output from which a gradient could come."""
+    if isinstance(output, Tensor):
+        return [output] if output.grad_fn is not None else []
+    if isinstance(output, dict):
+        output = list(output.values())  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(output, list | tuple):
+        return [tensor for one in output for tensor in live(one)]  # pyright: ignore[reportUnknownVariableType]
+    return []
