@@ -31,6 +31,8 @@ INNER = (
 """Where the frames between the user's line and a warning lie."""
 
 Terms = dict[str, Tensor]
+Observer = Callable[["Objective", Tensor, Mapping[str, Any]], None]
+"""Is told the total and the terms of a call while they are still on the graph."""
 
 
 class Objective(Join):
@@ -61,6 +63,7 @@ class Objective(Join):
     """
 
     _terms = True
+    _observers: tuple[Observer, ...] = ()
 
     def __init__(
         self,
@@ -161,9 +164,14 @@ class Objective(Join):
                 refuse_to_wait(self._on_nonfinite)
             return total, plain
         self._watch_schedules()
+        for observe in self._observers:
+            observe(self, total, {name: terms[name] for name in plain})
         if self._on_nonfinite != "keep" and not bool(torch.isfinite(total)):
             return self._nonfinite(total, plain), plain
         return total, plain
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_observers"}
 
     def _no_scalar(self, total: object) -> ShapeError:
         what, got = "the value of an objective is one number.", "None" if total is None else f"a {type(total).__name__}"
@@ -205,6 +213,17 @@ class Objective(Join):
                 WyeWarning,
                 stacklevel=users_level() - 1,
             )
+
+
+def observe(objective: Objective, observer: Observer) -> Callable[[], None]:
+    """Tells an observer of each call of the objective outside of captured graphs; what it returns ends it."""
+    objective.__dict__["_observers"] = (*objective._observers, observer)  # pyright: ignore[reportPrivateUsage]
+
+    def end() -> None:
+        left = [one for one in objective._observers if one is not observer]  # pyright: ignore[reportPrivateUsage]
+        objective.__dict__["_observers"] = tuple(left)
+
+    return end
 
 
 def users_level() -> int:
