@@ -18,9 +18,10 @@ decay. A replay that is 0 / 0, as Adam's with an `eps` of 0 and no state yet, mo
 
 What is exact: each leg, on the elements that are looked at; sums over them are taken in double precision. Where all
 elements of a weight are looked at, a replay goes through the kernels as the step did. Where some are, plain and foreach
-steps in float32 and float64 replay bit for bit; fused steps, and any in half precision, end a tensor on another
-instruction, whose last bit may differ. A gradient of exactly zero adds nothing whatever the instruction: there such a
-last bit is told as momentum's or decay's, and the gradient's leg is exactly zero.
+steps in float32 and float64 replay bit for bit on a CPU; fused steps, and any in half precision, end a tensor on
+another instruction, whose last bit may differ, and a compiled step rounds in its own way. A gradient of exactly zero
+adds nothing however it is rounded: there the difference is told as momentum's or decay's, and the gradient's leg is
+exactly zero.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class Snapshot:
 
     Args:
         optimizer: whose step comes next.
-        weights: those to look at. Views of other kinds of tensors, sharded ones say, are passed over.
+        weights: those to look at. One whose elements cannot be read one by one, a sharded one say, is passed over.
         places: which of their elements.
     """
 
@@ -196,7 +197,7 @@ class Snapshot:
         # Something may have cleared the gradients in place since the step: only what rounding explains is moved.
         scale = torch.maximum(before.abs(), after.abs()) * torch.finfo(self.weights[keys[0]].dtype).eps
         zero &= gap.abs() <= 8 * scale + 1e-3 * (after - before).abs()
-        decays = torch.cat([torch.full((self.before[key].numel(),), key in shrinking) for key in keys])
+        decays = torch.cat([torch.full((self.before[key].numel(),), key in shrinking, device="cpu") for key in keys])
         legs[2] = torch.where(zero, after, legs[2])
         legs[1] = torch.where(zero & ~decays, after, legs[1])
 

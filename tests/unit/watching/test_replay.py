@@ -243,6 +243,16 @@ def test_every_shape_and_layout(kind: Any, dtype: torch.dtype) -> None:
             check(optimizer, held, Places(11, seed=step))
 
 
+def test_dtypes_side_by_side() -> None:
+    dtypes = [torch.float32, torch.complex64, torch.float64, torch.float32, torch.complex128, torch.bfloat16]
+    held = [normal(30, seed=seed, dtype=dtype) for seed, dtype in enumerate(dtypes)]
+    optimizer = Adam(held, lr=0.1, weight_decay=0.1)
+    for _ in range(3):
+        for weight in held:
+            weight.grad = torch.ones_like(weight)
+        check(optimizer, held)
+
+
 @pytest.mark.parametrize("way", [{"differentiable": True}, {"capturable": False, "foreach": False}])
 def test_other_ways_to_step(way: dict[str, Any]) -> None:
     held = [normal(30)]
@@ -280,7 +290,7 @@ def test_gradients_that_come_in_a_closure() -> None:
 def test_a_sparse_gradient_is_not_split(kind: Any) -> None:
     held = [normal(6, 2), normal(5)]
     optimizer = kind(held, lr=0.1, **({"momentum": 0.9} if kind is SGD else {}))
-    for _ in range(2):
+    for elements in (None, 4, 4):
         held[0].grad = torch.eye(6, 2).to_sparse()
         held[1].grad = torch.ones(5)
         before = held[0].detach().double()
@@ -288,6 +298,9 @@ def test_a_sparse_gradient_is_not_split(kind: Any) -> None:
         assert told[id(held[0])].moved == pytest.approx(total(held[0].detach().double() - before), rel=1e-12)
         assert told[id(held[0])].gradient is None
         assert told[id(held[1])].gradient
+        assert watched(optimizer, held, elements)[id(held[0])].gradient is None
+    held[0].grad = None  # SGD keeps a momentum that is sparse
+    assert (watched(optimizer, held, 4)[id(held[0])].gradient is None) == (kind is SGD)
 
 
 @pytest.mark.parametrize("kind", [SGD, Adam, AdamW, Adagrad])
