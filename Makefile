@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench field clean
 
 run: $(READY)
 	@$(VENV)/bin/python examples/digits.py
@@ -18,6 +18,11 @@ lint: $(READY)
 
 bench: $(READY)
 	@$(VENV)/bin/python -m benchmarks
+
+# docs/field.md, from the tools that it tells of; nothing else needs them.
+field: $(READY)
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/pip install -qq -c constraints.txt -e '.[bench]'
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m docs.field_page
 
 # The environment and runs/ stay: one is slow to rebuild, the other cannot be.
 clean:
