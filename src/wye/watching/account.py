@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .series import Series
+from .contexts import Batch, Context
+from .series import Numbers, Series
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,17 @@ class Weight:
         return None if self._split is None else self._in_all(self._split[2])
 
 
+@dataclass
+class Term:
+    """One term. `until` is the step at which it was first missing, None while it is there."""
+
+    value: Numbers = field(default_factory=Numbers)
+    weight: Numbers = field(default_factory=Numbers)
+    share: Numbers = field(default_factory=Numbers)
+    since: int = 0
+    until: int | None = None
+
+
 @dataclass(frozen=True)
 class Account:
     """All that is told of a run, for texts, files and programs alike.
@@ -119,6 +131,10 @@ class Account:
         ways: the innermost modules that one call of a model ran, in order.
         unseen: the modules in captured graphs.
         weights: the weights by their first name.
+        terms: the terms of the objective.
+        terms_lack: why there are none, or why they lack a weight or a share; empty where nothing is missing.
+        contexts: the tensors that the objective holds.
+        batch: the tensors that it was given at a step that was looked at.
     """
 
     steps: int
@@ -131,3 +147,7 @@ class Account:
     ways: Mapping[tuple[str, ...], Path]
     unseen: Sequence[str]
     weights: Mapping[str, Weight]
+    terms: Mapping[str, Term]
+    terms_lack: str
+    contexts: Mapping[str, Context]
+    batch: Batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from ..torch.flow.chance import Dice
 from ..torch.flow.counts import current_backward
 from ..torch.flow.node import Node
+from .contexts import tensors_in
 
 is_compiling, is_grad_enabled = torch.compiler.is_compiling, torch.is_grad_enabled
 KEPT = 64
@@ -143,7 +144,8 @@ def leftover() -> Any:
 
 def has_forward(module: nn.Module) -> bool:
     """Whether a module is ever called: a list of modules is not, and dice are thrown."""
-    return type(module).forward is not nn.Module.forward and not isinstance(module, Dice)
+    own = "forward" in vars(module)  # a Join makes its forward from its formula
+    return (own or type(module).forward is not nn.Module.forward) and not isinstance(module, Dice)
 
 
 def is_leaf(module: nn.Module) -> bool:
@@ -154,21 +156,7 @@ def is_leaf(module: nn.Module) -> bool:
     return own or not any(has_forward(child) for child in module.modules() if child is not module)
 
 
-def first_tensor(values: Iterable[Any]) -> Tensor | None:
-    for value in values:
-        if isinstance(value, Tensor):
-            return value
-        found: Tensor | None = None
-        if isinstance(value, Mapping):
-            found = first_tensor(value.values())  # pyright: ignore[reportUnknownArgumentType]
-        elif isinstance(value, Sequence) and not isinstance(value, str):
-            found = first_tensor(value)  # pyright: ignore[reportUnknownArgumentType]
-        if found is not None:
-            return found
-    return None
-
-
 def rows(args: Any, output: Any) -> int:
     """The entries of the first axis of the first tensor that went in, else of the first that came out."""
-    tensor = args[0] if args and args[0].__class__ is Tensor else first_tensor((args, output))
+    tensor = args[0] if args and args[0].__class__ is Tensor else next(tensors_in((args, output)), None)
     return 1 if tensor is None or not (shape := tensor.shape) else int(shape[0])

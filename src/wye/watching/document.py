@@ -11,7 +11,11 @@
          "reasons": {"When control > 0.5 sent no sample": 101}, "zero_reasons": {},
          "moved": 41.2, "by_gradient": 40.1, "by_momentum": 3.5, "by_decay": 0.0, "exact": false,
          "moved_without": 0, "written": 0, "looked": 4,
-         "movement": [{"step": 0, "gradient": 0.3, "momentum": 0.0, "decay": 0.0}]}}}
+         "movement": [{"step": 0, "gradient": 0.3, "momentum": 0.0, "decay": 0.0}]}},
+     "terms":   {"ce": {"since": 0, "until": null, "value": [{"step": 0, "is": 2.3}], "weight": [], "share": []}},
+     "terms_lack": "",
+     "contexts": {"mask": {"shape": [64, 64], "dtype": "float32", "bytes": 16384}},
+     "batch":   {"bytes": 8192, "entries": 2048}}
 
 The names are those of `Account`, `Path` and `Weight`, which explain them. `by_…` is null where an optimizer cannot
 be replayed. Numbers that are not finite are null too, so that every reader of JSON can read it.
@@ -26,7 +30,7 @@ from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
-from .account import Account, Path, Weight
+from .account import Account, Path, Term, Weight
 
 FORMAT = 1
 
@@ -49,6 +53,13 @@ def document(seen: Account) -> str:
         "ways": [{"modules": list(way), "calls": n.calls, "samples": n.samples} for way, n in seen.ways.items()],
         "unseen": list(seen.unseen),
         "weights": {key: _weight(weight) for key, weight in seen.weights.items()},
+        "terms": {name: _term(term) for name, term in seen.terms.items()},
+        "terms_lack": seen.terms_lack,
+        "contexts": {
+            name: {"shape": list(one.shape), "dtype": one.dtype, "bytes": one.bytes}
+            for name, one in seen.contexts.items()
+        },
+        "batch": {"bytes": seen.batch.bytes, "entries": seen.batch.entries},
     }
     return json.dumps(finite(whole), indent=1, allow_nan=False)
 
@@ -69,6 +80,15 @@ def _weight(weight: Weight) -> dict[str, Any]:
             dict(zip(("step", "gradient", "momentum", "decay"), (step, *parts), strict=True))
             for step, parts in weight.movement
         ],
+    }
+
+
+def _term(term: Term) -> dict[str, Any]:
+    numbers = {"value": term.value, "weight": term.weight, "share": term.share}
+    return {
+        "since": term.since,
+        "until": term.until,
+        **{name: [{"step": step, "is": value} for step, (value,) in one] for name, one in numbers.items()},
     }
 
 

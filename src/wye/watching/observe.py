@@ -24,6 +24,7 @@ from .movement import Places, Snapshot
 from .report import html, rich_tables, table
 from .roots import Roots
 from .steps import Held, Look, overflowed
+from .terms import Term, Terms
 
 BY_HAND = "by hand"
 
@@ -52,6 +53,7 @@ class Watch:
         self._calls = Calls(models)
         self._roots = Roots([one for one in models.values() if one is not objective], objective, self._calls)
         self._ways, self._modules = Ways(dict(named_nodes(models, once=False))), Modules(models, self._calls)
+        self._terms = Terms(objective, every)
         self._start, self._end = self._counts(), dict[str, Path]()
         self._steps_of: Counter[Any] = Counter()
         self._since: dict[Any, int] = {}
@@ -158,6 +160,7 @@ class Watch:
         self._calls.now += 1
         self._since[who] = self._calls.now
         self._roots.forget(min(self._since.values()))
+        self._terms.due(self.steps)
         for one in self._all.values():
             one.version = one.parameter._version
 
@@ -184,6 +187,11 @@ class Watch:
         return {way: Path(calls, self._calls.rows[way]) for way, calls in self._calls.ways.items()}
 
     @property
+    def terms(self) -> Mapping[str, Term]:
+        """For each term of the objective its value, its weight, and its share of the gradient, over the steps."""
+        return self._terms.terms
+
+    @property
     def unseen(self) -> list[str]:
         """The modules that run in a captured graph, where hooks are not called: their runs are not known."""
         return [run.name for run in self._calls.runs.values() if run.captured]
@@ -197,7 +205,9 @@ class Watch:
             if node.paths
         }
         counts = self.steps, self.skipped, self.every, self.elements
-        return Account(*counts, junctions, self.paths, self.modules, self.ways, self.unseen, self.weights)
+        told = junctions, self.paths, self.modules, self.ways, self.unseen, self.weights
+        terms = self._terms
+        return Account(*counts, *told, terms.terms, terms.why_not, terms.contexts, terms.batch)
 
     def table(self) -> str:
         """The account as text: paths, weights, movement, then a sentence for each weight that learned otherwise."""
@@ -221,8 +231,8 @@ class Watch:
         self._end = self._end or self.paths
         for handle in self._handles:
             handle.remove()
-        self._calls.stop()
-        self._roots.stop()
+        for part in (self._calls, self._roots, self._terms):
+            part.stop()
 
     def __enter__(self) -> Watch:
         return self

@@ -142,11 +142,21 @@ def _number(value: float | None) -> str:
 
 
 def _terms(seen: Account) -> Block:
-    return Block((), ())
+    rows = [
+        (name, *(_number(number) for number in (term.value.last, term.value.mean, term.weight.last, term.share.mean)))
+        for name, term in seen.terms.items()
+    ]
+    return Block(("term of the objective", "value", "mean", "weight", "share of the gradient"), rows)
 
 
 def _contexts(seen: Account) -> Block:
-    return Block((), ())
+    """What the objective holds beside the batch, in bytes."""
+    rows = [
+        (one.name, str(one.shape), one.dtype, str(one.bytes), f"{one.bytes / seen.batch.bytes:.3g} x")
+        for one in seen.contexts.values()
+        if seen.batch.bytes
+    ]
+    return Block(("context of the objective", "shape", "dtype", "bytes", "the batch's bytes"), rows)
 
 
 # what is said of them
@@ -163,6 +173,8 @@ def sentences(seen: Account) -> Iterator[str]:
         yield f"{seen.skipped} steps were skipped: a scaled gradient was not finite"
     if seen.unseen:
         yield f"{', '.join(seen.unseen)}: in a captured graph, which calls no hook, so its runs are not known"
+    if seen.terms_lack and seen.terms:
+        yield f"terms: {seen.terms_lack}"
 
 
 def _told(weights: Mapping[str, Weight], tell: Callable[[Weight], Iterable[str]]) -> Iterator[str]:

@@ -11,7 +11,8 @@ from torch.utils.hooks import RemovableHandle
 
 from ..torch.flow.counts import current_backward
 from .calls import Calls, Run, Seen, is_compiling, is_grad_enabled, rows
-from .trail import Trail, live
+from .contexts import tensors_in
+from .trail import Trail
 
 FIRST = 3
 """On so many first steps every gradient is followed to where it ends."""
@@ -65,7 +66,8 @@ class Roots:
         if now >= FIRST and not self.suspects:
             self._whole_since = now + 1
             return
-        Trail(live(output), None if now < FIRST else self.suspects, lambda trail: self._fired(now, trail))
+        live = [one for one in tensors_in(output) if one.grad_fn is not None]
+        Trail(live, None if now < FIRST else self.suspects, lambda trail: self._fired(now, trail))
 
     def _fired(self, time: int, trail: Trail) -> None:
         if len(self._trails) == KEPT:

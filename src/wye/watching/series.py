@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 KEPT = 256
@@ -36,3 +37,24 @@ class Series:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+class Numbers(Series):
+    """One number over the steps, with the last (None if it lacked then) and the mean of all that were finite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: float | None = None
+        self._sum, self._finite = 0.0, 0
+
+    def put(self, step: int, value: float | None) -> None:
+        self.last = value
+        if value is None:
+            return
+        self.add(step, (value,))
+        if math.isfinite(value):
+            self._sum, self._finite = self._sum + value, self._finite + 1
+
+    @property
+    def mean(self) -> float | None:
+        return self._sum / self._finite if self._finite else None

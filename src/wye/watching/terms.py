@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
@@ -14,8 +12,9 @@ from torch import Tensor, nn
 
 from ..formula.formula import Formula
 from ..torch.objective import Objective, observe
+from .account import Term
 from .contexts import Batch, Context, contexts_of, tensors_in
-from .series import Series
+from .series import Numbers
 from .shares import Shares, shares_of, summands_of
 from .slopes import Edge, ReachError, edge_of, now
 
@@ -23,38 +22,6 @@ COMPILED = "the objective is compiled, and its terms stay inside the graph: comp
 UNSEEN = "no training call of the objective was seen outside of a captured graph"
 SKIPPED = "the batch was skipped: its total is not finite"
 NONE = "the objective returns no terms: let it return (total, terms)"
-
-
-class Numbers(Series):
-    """One number over the steps, with the last (None if it lacked then) and the mean of all that were finite."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.last: float | None = None
-        self._sum, self._finite = 0.0, 0
-
-    def put(self, step: int, value: float | None) -> None:
-        self.last = value
-        if value is None:
-            return
-        self.add(step, (value,))
-        if math.isfinite(value):
-            self._sum, self._finite = self._sum + value, self._finite + 1
-
-    @property
-    def mean(self) -> float | None:
-        return self._sum / self._finite if self._finite else None
-
-
-@dataclass
-class Term:
-    """One term. `until` is the step at which it was first missing, None while it is there."""
-
-    value: Numbers = field(default_factory=Numbers)
-    weight: Numbers = field(default_factory=Numbers)
-    share: Numbers = field(default_factory=Numbers)
-    since: int = 0
-    until: int | None = None
 
 
 class Call:
@@ -270,4 +237,4 @@ def in_a_capture(given: list[Tensor]) -> bool:
     return transformed() or (any(one.is_cuda for one in given) and torch.cuda.is_current_stream_capturing())
 
 
-__all__ = ["Numbers", "Term", "Terms"]
+__all__ = ["Terms"]

@@ -137,14 +137,3 @@ def words(name: str) -> str:
     """What an operation did, by the name of its backward."""
     kind = re.sub(r"Backward\d*$", "", name.rpartition("::")[2])
     return WORDS.get(kind, f"{re.sub(r'(?<=[a-z])(?=[A-Z])', '_', kind).lower()} let no gradient through")
-
-
-def live(output: Any) -> list[Tensor]:
-    """The tensors of an output from which a gradient could come."""
-    if isinstance(output, Tensor):
-        return [output] if output.grad_fn is not None else []
-    if isinstance(output, dict):
-        output = list(output.values())  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(output, list | tuple):
-        return [tensor for one in output for tensor in live(one)]  # pyright: ignore[reportUnknownVariableType]
-    return []
