@@ -6,9 +6,12 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from wye.watching.movement import Parts, Places, Snapshot
 
 
 def moved_to(weights: Sequence[nn.Parameter], optimizer: Optimizer, had: Sequence[bool], decay: bool) -> list[Tensor]:
@@ -52,3 +55,30 @@ def same_bits(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(same_bits, one, other))
     return bool(one == other)
+
+
+def had(weight: nn.Parameter) -> bool:
+    return weight.grad is not None
+
+
+def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Parameter:
+    return nn.Parameter(torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype))
+
+
+def watched(optimizer: Optimizer, held: list[nn.Parameter], elements: int | None = None) -> dict[int, Parts]:
+    snapshot = Snapshot(optimizer, held, Places(elements))
+    optimizer.step()
+    return snapshot.parts(had)
+
+
+def check(optimizer: Optimizer, held: list[nn.Parameter], places: Places | None = None) -> None:
+    """Steps once, and compares with copies of the optimizer that step whole tensors."""
+    expected = stations(held, optimizer, [weight.grad is not None for weight in held])
+    snapshot = Snapshot(optimizer, held, places or Places(None))
+    optimizer.step()
+    told = snapshot.parts(had)
+    for weight, three in zip(held, expected, strict=True):
+        chosen = snapshot.places(weight.numel(), weight.device)
+        four = [one.reshape(-1) if chosen is None else one.reshape(-1)[chosen] for one in (*three, weight.detach())]
+        for name, values in split(*four).items():
+            assert getattr(told[id(weight)], name) == pytest.approx(total(values), rel=1e-12, abs=0), name

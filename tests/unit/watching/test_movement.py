@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import ASGD, SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, NAdam, Optimizer, RAdam, RMSprop, Rprop
 
-from tests.unit.watching.movement_oracle import split, stations, total
+from tests.unit.watching.movement_oracle import had, split, stations, total
 from wye.watching.movement import Places, Snapshot
 
 SETTINGS: list[tuple[type[Optimizer], dict[str, Any]]] = [
@@ -59,10 +59,6 @@ def give(held: list[nn.Parameter], step: int, maker: torch.Generator) -> list[bo
 
 def splits(kind: type[Optimizer], settings: dict[str, Any], dtype: torch.dtype) -> bool:
     return not (kind is SGD and "fused" in settings and dtype == torch.bfloat16)
-
-
-def had(weight: nn.Parameter) -> bool:
-    return weight.grad is not None
 
 
 def elements_of(snapshot: Snapshot) -> dict[int, Tensor]:
