@@ -194,8 +194,8 @@ def view_column() -> Column:
         "decided": silent(enters, "while", "escape"),
     }
     excerpts = [
-        ("the coin on heads, boxes and arrows", short(heads)),
-        ("the loop, rolled", short(view_rolled(made(Grow), ENTERS))),
+        ("the arrows of the coin on heads", short(heads)),
+        ("the arrows of the loop, with `roll=True`", short(view_rolled(made(Grow), ENTERS))),
     ]
     return Column("torchview", torchview.__version__, answers, excerpts)
 
