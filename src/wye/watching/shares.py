@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from torch import Tensor
 from ..formula.formula import Formula
 from ..formula.tree import Chain, Name, Node
 from .slopes import Edge, edge_of, slopes
+
+STANDARD = re.compile(r"_standard\([^()]*None\)")
+"""A value less its mean over its deviation, along all axes: both are numbers that may have names."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,18 @@ def summands_of(formula: Formula, inputs: Sequence[str], terms: Iterable[str]) -
     return {name: counts.get(name, 1) for name in terms if name in counts or not name.isidentifier() or name in inputs}
 
 
+def hidden_in(code: str, terms: Iterable[str]) -> frozenset[str]:
+    """The terms that may be part of a value which is computed whole, so that autograd does not see them in it."""
+    return frozenset(name for name in terms if name.isidentifier()) if STANDARD.search(code) else frozenset()
+
+
 def shares_of(
-    total: Tensor, terms: Mapping[str, Tensor], summands: Mapping[str, int] | None, places: Sequence[Edge], since: int
+    total: Tensor,
+    terms: Mapping[str, Tensor],
+    summands: Mapping[str, int] | None,
+    places: Sequence[Edge],
+    since: int,
+    hidden: frozenset[str] = frozenset(),
 ) -> Shares:
     """Weights and shares of the terms of one call; `Terms` has the mathematics.
 
@@ -50,12 +64,16 @@ def shares_of(
         summands: what the total is the sum of, and how often; None: that is found on the graph.
         places: the edges h that gradients are taken at.
         since: when the loss began, by `now()`.
+        hidden: terms whose weight the graph does not tell.
     """
     edges = {name: edge_of(term) for name, term in terms.items() if term.requires_grad}
     whole = edge_of(total)
     passed = slopes(whole, places, set(edges.values()), since)
     weights: dict[str, float | None] = {}
     for name in terms:
+        if name in hidden and name in edges:
+            weights[name] = None
+            continue
         count = None if summands is None else summands.get(name)
         found = passed.get(edges[name]) if name in edges else None
         plain = count is not None and (found is None or not name.isidentifier())
@@ -86,9 +104,10 @@ def shares_of(
         part = 0.0 if name not in edges else None if weight is None else abs(weight) * sizes[name] / shared
         shares[name] = 1.0 if edges.get(name) == whole else part
     lost = [name for name in edges if weights[name] is None]
-    return Shares(
-        weights, shares, rest / shared, f"autograd knows no way from `{lost[0]}` to the total" if lost else ""
-    )
+    why = f"autograd knows no way from `{lost[0]}` to the total" if lost else ""
+    if lost and lost[0] in hidden:
+        why = f"`{lost[0]}` may be part of a standardised value, which is computed whole"
+    return Shares(weights, shares, rest / shared, why)
 
 
 def left_over(
@@ -124,4 +143,4 @@ def _norm(grad: Tensor) -> Tensor:
     return torch.linalg.vector_norm(plain, dtype=wide)
 
 
-__all__ = ["Shares", "shares_of", "summands_of"]
+__all__ = ["Shares", "hidden_in", "shares_of", "summands_of"]

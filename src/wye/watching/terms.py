@@ -15,7 +15,7 @@ from ..torch.objective import Objective, observe
 from .account import Term
 from .contexts import Batch, Context, contexts_of, tensors_in
 from .series import Numbers
-from .shares import Shares, shares_of, summands_of
+from .shares import Shares, hidden_in, shares_of, summands_of
 from .slopes import Edge, ReachError, edge_of, now
 
 COMPILED = "the objective is compiled, and its terms stay inside the graph: compile the networks, not the objective"
@@ -202,10 +202,11 @@ class Terms:
                 kept.until = self._step
 
     def _shares(self, total: Tensor, terms: Mapping[str, Tensor], call: Call, live: bool) -> Shares:
-        formula, summands = getattr(self._inner, "formula", None), None
+        formula, summands, hidden = getattr(self._inner, "formula", None), None, frozenset[str]()
         written = live and isinstance(formula, Formula)  # then what requires no gradient has none, and is not cut off
         if isinstance(self._inner, Objective) and isinstance(formula, Formula):
             summands = summands_of(formula, self._inner.inputs, terms)
+            hidden = hidden_in(self._inner.code, terms)
         known: dict[str, float | None] = {
             name: 1.0 if summands and name in summands and not name.isidentifier() else None for name in terms
         }
@@ -214,7 +215,7 @@ class Terms:
             return Shares(known, dict.fromkeys(terms), None, "the terms came detached from the graph")
         places = call.places or own_weights(self._inner)
         try:
-            found = shares_of(total, terms, summands, list(places), call.since)
+            found = shares_of(total, terms, summands, list(places), call.since, hidden)
         except ReachError as error:
             return Shares(known, dict.fromkeys(terms), None, str(error))
         except Exception as error:  # whatever a backward may raise: the run goes on

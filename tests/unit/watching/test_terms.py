@@ -100,6 +100,44 @@ def test_weights_are_finite_differences() -> None:
     assert terms.terms["a"].share.last == pytest.approx(abs(weights["a"] or 0) * own["a"] / shared, rel=1e-12)
 
 
+FUZZ = [
+    "mean(w * (z - a) / s) + a",
+    "sum(w[b, k] * z[j, k] * a, b, j, k) / s + a",
+    "mean((z - a) ** 2) * s - 2 * a * (s + 1) - a",
+    "a + a - s + mean(a * z) + max(a, s)",
+    "sum((a * z - s * w) ** 2) / (1 + a ** 2) + exp(a / 100)",
+    "mean(w[b, k] * (z[b, k] - a) / sqrt(var(z) + 0.2)) + mean(z[b, k] * w[b, k] * s * a, b, k)",
+    "var(a * z + s) + norm(z - a) + logsumexp(s * w) + where(a > 0, a, s) * s",
+]
+
+
+@pytest.mark.parametrize("top", FUZZ)
+def test_weights_are_differences_of_the_total_with_the_term_as_an_input(top: str) -> None:
+    z, w = torch.randn(3, 4, dtype=torch.float64, requires_grad=True), torch.rand(3, 4, dtype=torch.float64)
+    terms = Terms(loss := wye.Objective(f"a = mean(z)\ns = sum(z * w)\n{top}"), 1)
+    loss.on({"z": z, "w": w})
+    values, free = {name: terms.terms[name].value.last or 0 for name in "as"}, wye.Objective(top)
+
+    def total(name: str, step: float) -> float:
+        moved = {one: torch.tensor(value + step * (one == name), dtype=torch.float64) for one, value in values.items()}
+        return free.on({"z": z.detach(), "w": w, **moved})[0].item()
+
+    for name in "as":
+        slope = (total(name, 1e-5) - total(name, -1e-5)) / 2e-5
+        assert terms.terms[name].weight.last == pytest.approx(slope, rel=1e-5, abs=1e-7)
+
+
+def test_a_term_inside_a_value_that_is_computed_whole_has_no_weight() -> None:
+    """(x - a) / s is one operation, so the graph shows a and s beside it only: no weight rather than a wrong one."""
+    text = "a = mean(z[b, k], b, k)\ns = sqrt(var(z[b, k], b, k) + 0.1)\nsum(w[b, k] * (z[b, k] - a) / s, b, k) + a * s"
+    terms = Terms(loss := wye.Objective(text), 1)
+    loss.on({"z": torch.randn(3, 4, requires_grad=True), "w": torch.rand(3, 4)})
+    weights = last(terms, "weight")
+    assert (weights["a"], weights["s"], weights["a * s"]) == (None, None, 1)
+    assert sum(share or 0 for share in last(terms, "share").values()) == pytest.approx(1, rel=1e-6)
+    assert terms.why_not == "`a` may be part of a standardised value, which is computed whole"
+
+
 def test_what_lies_in_no_term_is_the_rest() -> None:
     x = torch.randn(4, dtype=torch.float64, requires_grad=True)
     terms = Terms(loss := wye.Objective("a = sum(exp(x))\nwhole = a + 2 * sum(x * x)\nwhole"), 1)
@@ -457,6 +495,26 @@ def test_after_the_end_nothing_hangs_on_the_objective() -> None:
     assert not loss._forward_hooks_always_called
     assert not loss.net._forward_hooks
     assert [step for step, _ in terms.terms["mean(net(x))"].value] == [0]
+
+
+def test_a_compiled_part_is_not_called_again() -> None:
+    part = torch.compile(lambda x: (x * 2).tanh().sum(), backend="aot_eager")
+    terms = Terms(loss := wye.Objective("f(x) + mean(x)", f=part), 1)
+    x = torch.randn(4, 3, requires_grad=True)
+    loss(x)[0].backward()
+    want = 2 * (1 - torch.tanh(2 * x.detach()) ** 2) + 1 / 12
+    torch.testing.assert_close(x.grad, want)
+    assert last(terms, "share") == {"f(x)": None, "mean(x)": None}
+    assert last(terms, "weight") == {"f(x)": 1, "mean(x)": 1}
+    assert "CompiledFunction" in terms.why_not
+
+
+def test_under_a_transform_nothing_is_looked_at() -> None:
+    loss = wye.Objective("mean(x * x)")
+    terms, x = Terms(loss, 1), torch.randn(5, 3)
+    each = torch.func.vmap(torch.func.grad(lambda x: loss(x)[0]))(x)
+    torch.testing.assert_close(each, 2 * x / 3)
+    assert not terms.terms
 
 
 def test_contexts_beside_the_batch() -> None:
