@@ -57,8 +57,8 @@ class Weight:
     movement: Series = field(default_factory=Series)
     looked: int = 0
     whole: bool = True
-    _moved: float = 0.0
-    _split: tuple[float, float, float] | None = (0.0, 0.0, 0.0)
+    _first: tuple[float, ...] = ()
+    _rest: tuple[float, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -74,35 +74,44 @@ class Weight:
         """One step with a gradient that was looked at: sums over all elements, `whole` where none was left out."""
         self.looked += 1
         self.whole &= whole
-        self._moved += moved
-        if split is None or self._split is None:
-            self._split = None
-            return
-        self._split = (self._split[0] + split[0], self._split[1] + split[1], self._split[2] + split[2])
-        self.movement.add(step, split)
+        parts = (moved, *split) if split is not None else (moved,)
+        if not self._first:
+            self._first, self._rest = parts, (0.0,) * len(parts)
+        else:  # a step that cannot be split leaves none of the run split
+            self._rest = tuple(sum(two) for two in zip(self._rest, parts, strict=False))
+        if split is not None:
+            self.movement.add(step, split)
 
-    def _in_all(self, part: float) -> float:
-        return part * (self.steps - self.none) / self.looked if self.looked else 0.0
+    def _in_all(self, part: int) -> float | None:
+        """A sum over the run. The first step is not like the others, without momentum yet, and stands for itself."""
+        had = self.steps - self.none
+        if not had:
+            return 0.0
+        if part >= len(self._rest):
+            return None
+        if self.looked == 1:
+            return self._first[part] * had
+        return self._first[part] + self._rest[part] / (self.looked - 1) * (had - 1)
 
     @property
-    def moved(self) -> float:
-        """How far it moved."""
-        return self._in_all(self._moved)
+    def moved(self) -> float | None:
+        """How far it moved; None where nobody looked, for no optimizer of torch moved it."""
+        return self._in_all(0)
 
     @property
     def by_gradient(self) -> float | None:
         """How far its gradients moved it; None where the optimizer cannot be replayed."""
-        return None if self._split is None else self._in_all(self._split[0])
+        return self._in_all(1)
 
     @property
     def by_momentum(self) -> float | None:
         """How far earlier gradients moved it, by the optimizer's memory of them."""
-        return None if self._split is None else self._in_all(self._split[1])
+        return self._in_all(2)
 
     @property
     def by_decay(self) -> float | None:
         """How far weight decay moved it."""
-        return None if self._split is None else self._in_all(self._split[2])
+        return self._in_all(3)
 
 
 @dataclass

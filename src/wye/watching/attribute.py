@@ -138,7 +138,9 @@ class Modules:
 
 def called(name: str) -> str:
     """A module in a sentence."""
-    return f"`{name}`" if name and not name.endswith(":") else f"the model{f' {name[:-1]}' if name else ''}"
+    if name and not name.endswith(":"):
+        return f"`{name}`"
+    return "the objective" if name == "objective:" else f"the model {name[:-1]}".rstrip()
 
 
 class Causes:
@@ -173,7 +175,7 @@ class Causes:
         whys = [self._idle(key) for key in keys]
         if None not in whys:
             return f"{LEFT}: {' and '.join(dict.fromkeys(map(str, whys)))}"
-        if all(self.modules.empty(key, self.since) for key in keys):
+        if all(why or self.modules.empty(key, self.since) for key, why in zip(keys, whys, strict=True)):
             return EMPTY
         if not self.trails:
             return UNSEEN

@@ -20,8 +20,8 @@ from .account import Account, Junction, Path, Weight
 from .attribute import LOSS, OUTPUT, Causes, Modules, Ways, title, within
 from .calls import Calls
 from .document import document, written
-from .movement import Places, Snapshot
-from .report import html, rich_tables, table
+from .movement import Places
+from .report import html, renderables, table
 from .roots import Roots
 from .steps import Held, Look, overflowed
 from .terms import Term, Terms
@@ -100,15 +100,11 @@ class Watch:
 
     def _looked(self, held: Sequence[Held], who: Any, optimizer: Optimizer | None) -> Look:
         """The gradients as they are, why some are missing, and what the step will be compared with."""
-        look = Look(held)
+        look = Look(held, self.every)
         if look.none or look.zero:
             self._attribute(look, who, optimizer)
         if optimizer is not None:
-            due = self._steps_of[who] % self.every == 0
-            moving = held if due else look.zero
-            if moving:
-                look.snapshot = Snapshot(optimizer, [one.parameter for one in moving], self._places)
-                look.due = due
+            look.snap(optimizer, self._places)
         return look
 
     def _attribute(self, look: Look, who: Any, optimizer: Optimizer | None) -> None:
@@ -221,7 +217,7 @@ class Watch:
         return html(self.account)
 
     def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
-        yield from rich_tables(self.account)
+        yield from renderables(self.account)
 
     def __str__(self) -> str:
         return self.table()
@@ -290,13 +286,15 @@ def watch(
         0.then.weight, 0.then.bias: no gradient on 1 of 2 steps: When control > 0.5 sent no sample
     """
     models = [model] if isinstance(model, nn.Module) else list(model)
-    models += [objective] if objective is not None else []
-    for one in models:
+    for one in [*models, *([objective] if objective is not None else [])]:
         if not isinstance(one, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InputError("only modules are watched.", "watch(...)", type(one).__name__, "give a module, or several")
     optimizers = (optimizer,) if isinstance(optimizer, Optimizer) else tuple(optimizer or ())
     prefixes = [""] if len(models) == 1 else [f"{place}:" for place in range(len(models))]
-    return Watch(dict(zip(prefixes, models, strict=True)), optimizers, objective, every, elements)
+    named = dict(zip(prefixes, models, strict=True))
+    if objective is not None and objective not in models:
+        named["objective:"] = objective
+    return Watch(named, optimizers, objective, every, elements)
 
 
 __all__ = ["Path", "Watch", "Weight", "watch"]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from .account import Account, Path, Weight
 from .attribute import cure, within
@@ -38,8 +39,12 @@ def table(seen: Account) -> str:
     return "\n\n".join([*texts, said] if said else texts)
 
 
-def rich_tables(seen: Account) -> Iterator[RichTable]:
-    return (_rich(block) for block in blocks(seen))
+def renderables(seen: Account) -> Iterator[RichTable | Text]:
+    """The same for a console of rich."""
+    for block in blocks(seen):
+        yield _rich(block)
+        yield Text()
+    yield from (Text(one) for one in sentences(seen))
 
 
 def html(seen: Account) -> str:

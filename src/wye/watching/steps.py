@@ -10,18 +10,23 @@ from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 
 from .account import Weight
-from .movement import Snapshot
+from .movement import Places, Snapshot
 from .trail import is_zero
 
 
 class Held:
-    """A weight that an optimizer holds: itself, all its names, its account, and how often it had been written into."""
+    """A weight that an optimizer holds: itself, all its names, and its account.
 
-    __slots__ = ("account", "keys", "parameter", "version")
+    Attributes:
+        version: how often it had been written into when it was last looked at.
+        taught: the steps on which it had a gradient.
+    """
+
+    __slots__ = ("account", "keys", "parameter", "taught", "version")
 
     def __init__(self, parameter: nn.Parameter, keys: Sequence[str], account: Weight) -> None:
         self.parameter, self.keys, self.account = parameter, keys, account
-        self.version = parameter._version
+        self.version, self.taught = parameter._version, 0
 
 
 class Look:
@@ -32,15 +37,15 @@ class Look:
         zero: those with a gradient of zeros.
         reasons: why, for each weight without a gradient.
         zero_reasons: why, for each with zeros.
-        snapshot: the state before the step, of weights whose movement is told.
-        due: whether that is all of them, or those alone that have zeros.
+        due: the ids of the weights whose movement is told: on their first step with a gradient, and each `every` more.
+        snapshot: the state before the step, of those, and of the weights with zeros.
     """
 
-    def __init__(self, held: Sequence[Held]) -> None:
+    def __init__(self, held: Sequence[Held], every: int) -> None:
         self.held = held
         self.none: list[Held] = []
         self.zero: list[Held] = []
-        away: list[Held] = []
+        away, due = list[Held](), list[Held]()
         for one in held:
             written, grad = one.parameter._version, one.parameter.grad
             if written != one.version:
@@ -48,7 +53,10 @@ class Look:
                 one.version = written
             if grad is None:
                 self.none.append(one)
-            elif not grad.is_cpu:
+                continue
+            if one.taught % every == 0:
+                due.append(one)
+            if not grad.is_cpu:
                 away.append(one)
             elif is_zero(grad):
                 self.zero.append(one)
@@ -56,14 +64,25 @@ class Look:
             self.zero += zeros_away(away)
         self.reasons: list[tuple[Held, str]] = []
         self.zero_reasons: list[tuple[Held, str]] = []
+        self.due = {id(one.parameter) for one in due}
         self.snapshot: Snapshot | None = None
-        self.due = False
+
+    def snap(self, optimizer: Optimizer, places: Places) -> None:
+        """Keeps what the step will be compared with."""
+        zero = {id(one.parameter) for one in self.zero}
+        moving = (
+            [one.parameter for one in self.held if id(one.parameter) in self.due | zero] if self.due or zero else []
+        )
+        if moving:
+            self.snapshot = Snapshot(optimizer, moving, places)
 
     def count(self) -> None:
         """Enters what was found."""
         for one in self.held:
+            one.taught += 1
             one.account.nonzero += 1
         for one in self.none:
+            one.taught -= 1
             one.account.nonzero -= 1
             one.account.none += 1
         for one in self.zero:
@@ -91,7 +110,7 @@ class Look:
                 continue
             if id(one.parameter) in zero:
                 one.account.moved_without += part.changed
-            if self.due:
+            if id(one.parameter) in self.due:
                 scale = part.of / part.sampled if part.sampled else 1.0
                 split = None
                 if part.gradient is not None and part.momentum is not None and part.decay is not None:

@@ -313,8 +313,8 @@ def test_an_objective_is_told_of_too() -> None:
         total, _ = objective(y=net(torch.ones(4, 2), c=1.0))
         total.backward()
         optimizer.step()
-    assert seen.weights["1:scale"].nonzero == 1
-    assert seen.weights["0:then.weight"].nonzero == 1
+    assert seen.weights["objective:scale"].nonzero == 1
+    assert seen.weights["then.weight"].nonzero == 1
 
 
 def test_sparse_gradients_are_counted() -> None:
