@@ -67,68 +67,64 @@ def shares_of(
         hidden: terms whose weight the graph does not tell.
     """
     edges = {name: edge_of(term) for name, term in terms.items() if term.requires_grad}
-    whole = edge_of(total)
-    passed = slopes(whole, places, set(edges.values()), since)
-    weights: dict[str, float | None] = {}
-    for name in terms:
-        if name in hidden and name in edges:
-            weights[name] = None
-            continue
-        count = None if summands is None else summands.get(name)
-        found = passed.get(edges[name]) if name in edges else None
-        plain = count is not None and (found is None or not name.isidentifier())
-        weights[name] = float(count) if plain and count is not None else None if found is None else float(found)
+    whole, looks = edge_of(total), set(edges.values())
+    passed = slopes(whole, places, looks, since)
+    found = {name: passed.get(edge) for name, edge in edges.items()}
+    weights = {name: _weight(name, summands, found.get(name), hidden & edges.keys()) for name in terms}
     if not places:
         return Shares(weights, dict.fromkeys(terms), None, "nothing that the objective read requires a gradient")
-    own = {edge: slopes(edge, places, set(edges.values()), since) for edge in {*edges.values()}}
-    sizes = {name: size(own[edge].get(place) for place in places) for name, edge in edges.items()}
-    rest = 0.0
+    sizes: dict[Edge, float] = {}
+    within: dict[Edge, set[Edge]] = {}
+    for edge in looks:  # one at a time: a gradient may be large
+        own = slopes(edge, places, looks, since)
+        sizes[edge], within[edge] = size(own.get(place) for place in places), {look for look in looks if look in own}
     if summands is not None:
-        parts = [abs(count) * sizes.get(name, 0.0) for name, count in summands.items()]
+        parts = [abs(count) * sizes[edges[name]] for name, count in summands.items() if name in edges]
     else:
-        factors = {
-            edge: weight for name, edge in edges.items() if (weight := weights[name]) is not None and edge != whole
-        }
-        inside = {look for edge in factors for look in factors if look != edge and look in own[edge]}
+        factors = {edge: one for name, edge in edges.items() if (one := weights[name]) is not None and edge != whole}
+        inside = {look for edge in factors for look in within[edge] if look != edge}
         outer = {edge: factor for edge, factor in factors.items() if edge not in inside}
-        parts = [abs(factor) * size(own[edge].get(place) for place in places) for edge, factor in outer.items()]
-        rest = left_over(passed, own, outer, places, sum(parts))
-    shared = sum(parts) + rest
-    if not math.isfinite(shared):
-        return Shares(weights, dict.fromkeys(terms), None, "a gradient is not finite")
-    if shared == 0:
-        return Shares(weights, dict.fromkeys(terms), None, "every gradient is zero")
-    shares: dict[str, float | None] = {}
-    for name in terms:
-        weight = weights[name]
-        part = 0.0 if name not in edges else None if weight is None else abs(weight) * sizes[name] / shared
-        shares[name] = 1.0 if edges.get(name) == whole else part
-    lost = [name for name in edges if weights[name] is None]
-    why = f"autograd knows no way from `{lost[0]}` to the total" if lost else ""
-    if lost and lost[0] in hidden:
-        why = f"`{lost[0]}` may be part of a standardised value, which is computed whole"
-    return Shares(weights, shares, rest / shared, why)
+        parts = [abs(factor) * sizes[edge] for edge, factor in outer.items()]
+        parts.append(left_over(passed, outer, places, since, sum(parts)))
+    shared = sum(parts)
+    if not math.isfinite(shared) or shared == 0:
+        why = "every gradient is zero" if shared == 0 else "a gradient is not finite"
+        return Shares(weights, dict.fromkeys(terms), None, why)
+    shares = {name: 1.0 if edges.get(name) == whole else None for name in terms}
+    for name, weight in weights.items():
+        part = 0.0 if name not in edges else math.nan if weight is None else abs(weight) * sizes[edges[name]] / shared
+        shares[name] = part if shares[name] is None and math.isfinite(part) else shares[name]
+    why = next((_lost(name, hidden) for name in edges if weights[name] is None), "")
+    return Shares(weights, shares, 0.0 if summands is not None else parts[-1] / shared, why)
+
+
+def _weight(
+    name: str, summands: Mapping[str, int] | None, found: Tensor | None, hidden: frozenset[str] | set[str]
+) -> float | None:
+    """From the graph; what stands on the top line under its own text weighs 1, in the graph or not."""
+    if name in hidden:
+        return None
+    if summands is not None and name in summands and (found is None or not name.isidentifier()):
+        return float(summands[name])
+    return None if found is None else float(found)
+
+
+def _lost(name: str, hidden: frozenset[str]) -> str:
+    if name in hidden:
+        return f"`{name}` may be part of a standardised value, which is computed whole"
+    return f"autograd knows no way from `{name}` to the total"
 
 
 def left_over(
-    passed: Mapping[Edge, Tensor],
-    own: Mapping[Edge, Mapping[Edge, Tensor]],
-    outer: Mapping[Edge, float],
-    places: Sequence[Edge],
-    shared: float,
+    passed: Mapping[Edge, Tensor], outer: Mapping[Edge, float], places: Sequence[Edge], since: int, shared: float
 ) -> float:
     """The size of the gradient that comes by way of no term; what rounding leaves is none."""
-    left: list[Tensor] = []
-    for place in places:
-        rest = passed.get(place)
-        for edge, factor in outer.items():
-            grad = own[edge].get(place)
-            if grad is not None:
-                rest = -factor * grad if rest is None else rest - factor * grad
-        if rest is not None:
-            left.append(rest)
-    found = size(left)
-    rounded = max((torch.finfo(one.dtype).eps for one in left), default=0.0) ** 0.5
+    left = {place: passed[place] for place in places if place in passed}
+    for edge, factor in outer.items():
+        for place, grad in slopes(edge, places, (), since).items():
+            left[place] = left[place] - factor * grad if place in left else -factor * grad
+    found = size(left.values())
+    rounded = max((torch.finfo(one.dtype).eps for one in left.values()), default=0.0) ** 0.5
     return found if not found <= rounded * shared else 0.0
 
 

@@ -348,10 +348,10 @@ def test_no_gradient_at_all_has_no_shares() -> None:
 
 
 def test_a_summand_without_a_gradient_has_share_zero() -> None:
-    terms = Terms(loss := wye.Objective("mean(x * x) + gap", gap="stop(mean(x))"), 1)
+    terms = Terms(loss := wye.Objective("mean(x * x) - gap", gap="stop(mean(x))"), 1)
     loss(torch.ones(3, requires_grad=True))
     assert last(terms, "share") == {"mean(x * x)": 1, "gap": 0}
-    assert last(terms, "weight") == {"mean(x * x)": 1, "gap": 1}
+    assert last(terms, "weight") == {"mean(x * x)": 1, "gap": -1}
 
 
 @pytest.mark.parametrize("reentrant", [True, False])
