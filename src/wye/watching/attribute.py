@@ -19,6 +19,7 @@ from .trail import Trail
 
 LOSS = "the loss does not depend on it"
 OUTPUT = "the model's output does not depend on it: what it gave was detached, or not used"
+DETACHED = "was detached before"
 BACKWARD = "no backward reached the model"
 FROZEN = "it does not require one"
 LEFT = "zeros were left by zero_grad(set_to_none=False), and no new gradient came"
@@ -130,6 +131,15 @@ class Modules:
             return f"the formula {join.formula} does not read it"
         return None
 
+    def cut(self, key: str, since: int) -> str | None:
+        """Where what the modules around a weight gave was detached, the innermost first."""
+        for name, module in reversed(self.chain(key)):
+            run = self.calls.runs.get(id(module))
+            time, where = self.calls.cut.get(run.name, (-1, "")) if run else (-1, "")
+            if time >= since:
+                return f"what {called(name)} gave {DETACHED} {where}"
+        return None
+
     def empty(self, key: str, since: int) -> bool:
         """Whether the module of a weight ran, and on no samples."""
         runs = [self.calls.runs[id(module)] for _, module in self.chain(key) if id(module) in self.calls.runs]
@@ -167,7 +177,7 @@ class Causes:
         if not backward:
             return BACKWARD
         if self.trails and not any(trail.reaches(id(weight)) for trail in self.trails):
-            return OUTPUT
+            return next((cut for key in keys if (cut := self.modules.cut(key, self.since))), OUTPUT)
         return LOSS
 
     def of_zero(self, weight: nn.Parameter, keys: Sequence[str]) -> str:

@@ -51,7 +51,14 @@ class Run:
 
 
 class Calls:
-    """The runs of all modules of some models, and the ways through the models: which leaves ran, in which order."""
+    """The runs of all modules of some models, and the ways through the models: which leaves ran, in which order.
+
+    Attributes:
+        now: the time, in optimizer steps.
+        way: the leaves that have run since a model was called.
+        given: what modules gave in that call, kept while it lasts where gradients are followed.
+        cut: the modules whose values arrived detached: when, and where.
+    """
 
     def __init__(self, models: Mapping[str, nn.Module]) -> None:
         self.now = 0
@@ -59,6 +66,8 @@ class Calls:
         self.ways: Counter[tuple[str, ...]] = Counter()
         self.rows: Counter[tuple[str, ...]] = Counter()
         self.way: list[str] | None = None
+        self.given: dict[int, tuple[str, Tensor]] | None = None
+        self.cut: dict[str, tuple[int, str]] = {}
         self._handles: list[RemovableHandle] = []
         self._shy: list[nn.Module] = []
         self._shy_handles: list[RemovableHandle] = []
@@ -88,6 +97,17 @@ class Calls:
                 one.register_forward_hook(Seen(self, runs[id(one)])) for one in self._shy if id(one) in runs
             ]
 
+    def met(self, run: Run | None, args: Any, output: Any) -> None:
+        """Notices where what a module gave arrives without its graph; None receives what the model returns."""
+        if self.given is None or not is_grad_enabled():
+            return
+        for tensor in tensors_in(args):
+            giver, _ = self.given.get(place(tensor), (None, None))
+            if giver is not None and place(tensor) and not tensor.requires_grad:
+                self.cut[giver] = self.now, f"`{run.name}` got it" if run else "the model returned it"
+        if run is not None:
+            self.given |= {place(one): (run.name, one) for one in tensors_in(output) if one.requires_grad}
+
     def ended(self, samples: int) -> None:
         """A call of a model ended."""
         way, self.way = tuple((self.way or [])[:LONGEST]), None
@@ -114,6 +134,8 @@ class Seen:
             run.capture()
             return
         samples = rows(args, output)
+        if calls.given is not None:
+            calls.met(run, args, output)
         if current_backward() == -1:  # what runs within a backward is a checkpoint's second run
             run.calls += 1
             run.samples += samples
@@ -160,3 +182,8 @@ def rows(args: Any, output: Any) -> int:
     """The entries of the first axis of the first tensor that went in, else of the first that came out."""
     tensor = args[0] if args and args[0].__class__ is Tensor else next(tensors_in((args, output)), None)
     return 1 if tensor is None or not (shape := tensor.shape) else int(shape[0])
+
+
+def place(tensor: Tensor) -> int:
+    """Where its numbers lie; what was detached lies where it lay."""
+    return tensor.data_ptr() if tensor.layout is torch.strided and not tensor.is_meta else 0

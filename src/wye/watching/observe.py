@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..torch.flow.idle import STEPPED, behind_closure
 from ..torch.flow.node import Node
 from .account import Account, Junction, Path, Weight
-from .attribute import LOSS, OUTPUT, Causes, Modules, Ways, title, within
+from .attribute import DETACHED, LOSS, OUTPUT, Causes, Modules, Ways, title, within
 from .calls import Calls
 from .document import document, written
 from .movement import Places
@@ -117,7 +117,7 @@ class Watch:
         backward = any(one.parameter.grad is not None for one in self._all.values())
         for one in look.none:
             look.reasons.append((one, why := causes.of_none(one.parameter, one.keys, backward)))
-            if why in (LOSS, OUTPUT):
+            if why in (LOSS, OUTPUT) or DETACHED in why:
                 self._roots.suspects.add(id(one.parameter))
         for one in look.zero:
             look.zero_reasons.append((one, causes.of_zero(one.parameter, one.keys)))

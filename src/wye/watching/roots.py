@@ -47,6 +47,7 @@ class Roots:
         if not self._open:
             self.calls.face()
             self.calls.way = []
+            self.calls.given = {} if self._follows() else None
         self._open.append(module)
 
     def ends(self, module: nn.Module, args: tuple[Any, ...], output: Any, told: bool) -> None:
@@ -57,13 +58,17 @@ class Roots:
             return
         if told:
             self.calls.ended(rows(args, output))
-        self.calls.way = None
+        self.calls.met(None, output, None)
+        self.calls.way = self.calls.given = None
         if is_grad_enabled():
             self._follow(output)
 
+    def _follows(self) -> bool:
+        return self.calls.now < FIRST or bool(self.suspects)
+
     def _follow(self, output: Any) -> None:
         now = self.calls.now
-        if now >= FIRST and not self.suspects:
+        if not self._follows():
             self._whole_since = now + 1
             return
         live = [one for one in tensors_in(output) if one.grad_fn is not None]

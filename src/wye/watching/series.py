@@ -13,6 +13,7 @@ class Series:
     """Numbers by step. When it is full every second entry goes, and from then on every second comes in.
 
     Example:
+        >>> from wye.watching.series import Series
         >>> loss = Series(kept=4)
         >>> for step in range(10):
         ...     loss.add(step, (step / 2,))
