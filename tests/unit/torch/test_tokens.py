@@ -137,3 +137,10 @@ def test_nested_values_agree_in_all_axes_but_the_last() -> None:
     far = X.norm(dim=-1, keepdim=True) > 2
     torch.testing.assert_close(out["a"], torch.where(far, X + 1, X))
     torch.testing.assert_close(out["b"], torch.where(far, X[..., :1] * 2, X[..., :1]))
+
+
+def test_tokens_that_a_number_sends_past_are_counted_as_tokens() -> None:
+    net = wye.When("c > 0.5", LAYER, per="token")
+    for c in (0.0, 1.0, torch.tensor(0.0)):
+        net(X, c=c)
+    assert (net.paths["passed"].samples, net.paths["then"].samples) == (12, 6)

@@ -75,7 +75,8 @@ class When(Parted):
 
     def forward(self, x: Value, **sides: Any) -> Value:
         size = batch_size(x, "When")
-        if self._condition.of_numbers(sides) is False and size and self._other == "passed":
+        skipped = self._condition.of_numbers(sides) is False
+        if skipped and size and self._other == "passed" and self.per != "token":
             self.paths["passed"].add(size)
             return x
         return self._over(self._run, x, sides)
