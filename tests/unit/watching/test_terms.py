@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import wye
+from wye.watching.slopes import edge_of, now, slopes
 from wye.watching.terms import Terms
 
 B, K = 6, 3
@@ -220,6 +221,54 @@ def test_two_towers_end_where_the_objective_takes_over() -> None:
     shared = sum(own.values())
     assert last(terms, "share") == pytest.approx({name: norm / shared for name, norm in own.items()}, rel=1e-12)
     assert all(weight.grad is None for weight in loss.parameters())
+
+
+def test_a_part_that_continues_another_is_within_the_loss() -> None:
+    body, head = nn.Linear(4, 2).double(), nn.Linear(2, K).double()
+    x, _, picture = data()
+    loss = wye.Objective("mse(head(body(x)), picture) + 0.1 * mean(body(x) ** 2)", body=body, head=head)
+    terms = Terms(loss, 1)
+    loss(x=x, picture=picture)
+    h = body(x).detach().requires_grad_()
+    values = {
+        "mse(head(body(x)), picture)": F.mse_loss(head(h), picture),
+        "0.1 * mean(body(x) ** 2)": 0.1 * (h**2).mean(),
+    }
+    own = norms(values, [h])
+    shared = sum(own.values())
+    assert last(terms, "share") == pytest.approx({name: norm / shared for name, norm in own.items()}, rel=1e-12)
+
+
+def test_a_gradient_ends_at_the_output_that_stops_it() -> None:
+    """Of two outputs of one node the first ends it: x has a gradient by way of the second alone."""
+    x = torch.arange(4.0, requires_grad=True)
+    one, two = (x * 1).split(2)
+    found = slopes(edge_of(one.sum() * two.sum()), [edge_of(one), edge_of(x)])
+    torch.testing.assert_close(found[edge_of(one)], torch.full((2,), 5.0))
+    torch.testing.assert_close(found[edge_of(x)], torch.tensor([0.0, 0.0, 1.0, 1.0]))
+
+
+LOSSES: list[Callable[[Tensor, Tensor], Tensor]] = [
+    lambda h, v: F.layer_norm(h, (4,), v, v).pow(3).sum() + torch.linalg.svd(h)[1].sum(),
+    lambda h, v: (h[:, 0] * 2).sum() + torch.cat([h, v[None]]).std() + h.max() + h.topk(2).values.sum(),
+    lambda h, v: (F.softmax(h, 1) @ v).logsumexp(0) + torch.stack(h.unbind(1)).prod(),
+    lambda h, v: F.dropout(h, 0.5).sum() * h[[1, 1, 3]].sum() + (h.double() + v).exp().mean(),
+    lambda h, v: torch.complex(*h.split(2, 1)).abs().sum() + (h * 1).mul_(2).fill_diagonal_(0).square().sum(),
+    lambda h, v: ((h + v) ** 2).mean() * h.exp().sum() / (1 + v.sum() ** 2) + torch.cdist(h, h[:2] + 1).sum(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradients_by_hand_are_those_of_autograd(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    h, v = (torch.randn(6, 4, requires_grad=True) * 1), torch.randn(4, requires_grad=True)
+    since = now()
+    total = loss(h, v)
+    found = slopes(edge_of(total), [edge_of(h), edge_of(v)], since=since)
+    for tensor, want in zip((h, v), torch.autograd.grad(total, (h, v), allow_unused=True), strict=True):
+        got = found.get(edge_of(tensor))
+        assert (got is None) == (want is None)
+        if got is not None:
+            torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
 
 
 def test_an_objectives_own_weights_serve_where_there_is_nothing_else() -> None:
