@@ -85,7 +85,9 @@ def shares_of(
         inside = {look for edge in factors for look in within[edge] if look != edge}
         outer = {edge: factor for edge, factor in factors.items() if edge not in inside}
         parts = [abs(factor) * sizes[edge] for edge, factor in outer.items()]
-        parts.append(left_over(passed, outer, places, since, sum(parts)))
+        # A total that is a term itself, and holds no other, leaves nothing over.
+        alone = not outer and whole in sizes
+        parts += [sizes[whole], 0.0] if alone else [left_over(passed, outer, places, since, sum(parts))]
     shared = sum(parts)
     if not math.isfinite(shared) or shared == 0:
         why = "every gradient is zero" if shared == 0 else "a gradient is not finite"

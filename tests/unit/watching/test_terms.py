@@ -271,6 +271,12 @@ def test_gradients_by_hand_are_those_of_autograd(loss: Callable[[Tensor, Tensor]
             torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
 
 
+def test_a_total_that_is_its_only_term() -> None:
+    terms = Terms(loss := wye.Objective("ce", ce="mean(x * x)"), 1)
+    loss(torch.randn(4, requires_grad=True))
+    assert (last(terms, "weight"), last(terms, "share"), terms.rest.last) == ({"ce": 1}, {"ce": 1}, 0)
+
+
 def test_an_objectives_own_weights_serve_where_there_is_nothing_else() -> None:
     weight = nn.Parameter(torch.tensor([1.0, 2.0], dtype=torch.float64))
     terms = Terms(loss := wye.Objective("sum(w * x) + sum(w * w)", w=weight), 1)
