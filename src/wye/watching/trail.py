@@ -30,6 +30,8 @@ WORDS = {
     "Convolution": "its input was all zeros",
 }
 LOST = "the loss gave the model's output a gradient of zeros"
+EMPTY = "it ran on an empty batch"
+ALIVE, DEAD, VOID = "alive", "dead", "void"
 
 
 def is_zero(tensor: Tensor) -> bool:
@@ -58,11 +60,11 @@ class Trail:
         self.names = [""]
         self.next: list[list[int]] = [[]]
         self.weights: dict[int, int] = {}
-        self.came: dict[int, tuple[bool, tuple[bool, ...]]] = {}
+        self.came: dict[int, tuple[str, tuple[str, ...]]] = {}
         self._fired = fired
         nodes = self._walk([out.grad_fn for out in outputs if out.grad_fn is not None])
         wanted = self.weights.values() if suspects is None else [self.weights[i] for i in suspects if i in self.weights]
-        on_the_way = self._towards(set(wanted))
+        on_the_way = self._towards(set(wanted)) | set(self.next[0])  # the first of them tell that a backward came
         for place, node in enumerate(nodes):
             if place in on_the_way and node is not None and not isinstance(getattr(node, "variable", None), Tensor):
                 node.register_hook(self._asker(place))
@@ -105,10 +107,9 @@ class Trail:
         def ask(onwards: Sequence[Any], coming: Sequence[Any]) -> None:
             if not self.came:
                 self._fired(self)
-            self.came[place] = (
-                any(one is not None and not is_zero(one) for one in coming),
-                tuple(one is not None and not is_zero(one) for one in onwards),
-            )
+            came = [life(one) for one in coming if one is not None]
+            whole = ALIVE if ALIVE in came else VOID if came and set(came) == {VOID} else DEAD
+            self.came[place] = whole, tuple(map(life, onwards))
 
         return ask
 
@@ -122,15 +123,22 @@ class Trail:
             return []
         found: dict[str, None] = {}
         towards = self._towards({self.weights[weight]})
-        roots = [place for place in self.next[0] if place in self.came]
-        if roots and not any(self.came[place][0] for place in roots):
-            return [LOST]
+        roots = [self.came[place][0] for place in self.next[0] if place in self.came]
+        if roots and ALIVE not in roots:
+            return [EMPTY if set(roots) == {VOID} else LOST]
         for place in towards & self.came.keys():
-            alive, onwards = self.came[place]
-            lost = [i for i, lives in enumerate(onwards) if not lives and self.next[place][i] in towards]
-            if alive and lost:
-                found[words(self.names[place])] = None
+            came, onwards = self.came[place]
+            lost = [one for i, one in enumerate(onwards) if one != ALIVE and self.next[place][i] in towards]
+            if came == ALIVE and lost:
+                found[EMPTY if VOID in lost else words(self.names[place])] = None
         return sorted(found)
+
+
+def life(gradient: Tensor | None) -> str:
+    """Whether a gradient lives, is zero or missing, or is of no samples."""
+    if gradient is None:
+        return DEAD
+    return VOID if not gradient.numel() else DEAD if is_zero(gradient) else ALIVE
 
 
 def words(name: str) -> str:
