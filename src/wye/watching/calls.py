@@ -15,6 +15,7 @@ from ..torch.flow.chance import Dice
 from ..torch.flow.counts import current_backward
 from ..torch.flow.node import Node
 from .contexts import tensors_in
+from .names import named_modules
 
 is_compiling, is_grad_enabled = torch.compiler.is_compiling, torch.is_grad_enabled
 KEPT = 64
@@ -22,6 +23,8 @@ KEPT = 64
 LONGEST = 512
 """How many modules of a way are told."""
 NEVER = -1
+SHAPES_ALONE = -1
+"""In place of samples: a run on tensors without numbers, by which Keras and others ask for shapes, is none."""
 
 
 @dataclass
@@ -72,7 +75,7 @@ class Calls:
         self._shy: list[nn.Module] = []
         self._shy_handles: list[RemovableHandle] = []
         for prefix, model in models.items():
-            for name, module in model.named_modules():
+            for name, module in named_modules(model):
                 if has_forward(module) and id(module) not in self.runs:
                     self._attach(f"{prefix}{name}", module)
 
@@ -134,6 +137,8 @@ class Seen:
             run.capture()
             return
         samples = rows(args, output)
+        if samples == SHAPES_ALONE:
+            return
         if calls.given is not None:
             calls.met(run, args, output)
         if current_backward() == -1:  # what runs within a backward is a checkpoint's second run
@@ -175,13 +180,17 @@ def is_leaf(module: nn.Module) -> bool:
     if isinstance(module, Node | nn.Sequential):
         return False
     own = type(module).__module__.startswith("torch.nn.modules")
-    return own or not any(has_forward(child) for child in module.modules() if child is not module)
+    return own or not any(has_forward(child) for _, child in named_modules(module) if child is not module)
 
 
 def rows(args: Any, output: Any) -> int:
     """The entries of the first axis of the first tensor that went in, else of the first that came out."""
     tensor = args[0] if args and args[0].__class__ is Tensor else next(tensors_in((args, output)), None)
-    return 1 if tensor is None or not (shape := tensor.shape) else int(shape[0])
+    if tensor is None:
+        return 1
+    if tensor.is_meta:
+        return SHAPES_ALONE
+    return int(shape[0]) if (shape := tensor.shape) else 1
 
 
 def place(tensor: Tensor) -> int:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from ..torch.flow.counts import current_backward
-from .calls import Calls, Run, Seen, is_compiling, is_grad_enabled, rows
+from .calls import SHAPES_ALONE, Calls, Run, Seen, is_compiling, is_grad_enabled, rows
 from .contexts import tensors_in
 from .trail import Trail
 
@@ -56,8 +56,8 @@ class Roots:
         del self._open[self._open.index(module) :]
         if self._open or current_backward() != -1:
             return
-        if told:
-            self.calls.ended(rows(args, output))
+        if told and (samples := rows(args, output)) != SHAPES_ALONE:
+            self.calls.ended(samples)
         self.calls.met(None, output, None)
         self.calls.way = self.calls.given = None
         if is_grad_enabled():
