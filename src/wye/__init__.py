@@ -34,7 +34,8 @@ _HOME = {
         ("Chain", "When", "Switch", "Repeat", "While", "RandomChoice", "EarlyExit", "Takes", "seed", "tick"),
         "torch.flow",
     ),
-    **dict.fromkeys(("watch", "Watch"), "watching.observe"),
+    "watch": "watching.attach",
+    "Watch": "watching.observe",
 }
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 

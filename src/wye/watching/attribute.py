@@ -15,7 +15,8 @@ from ..torch.flow.repeating import Repeat
 from ..torch.flow.switching import RandomChoice
 from ..torch.join import Frozen, Join
 from .calls import Calls
-from .trail import Trail
+from .names import named_modules
+from .trail import EMPTY, Trail
 
 LOSS = "the loss does not depend on it"
 OUTPUT = "the model's output does not depend on it: what it gave was detached, or not used"
@@ -23,7 +24,6 @@ DETACHED = "was detached before"
 BACKWARD = "no backward reached the model"
 FROZEN = "it does not require one"
 LEFT = "zeros were left by zero_grad(set_to_none=False), and no new gradient came"
-EMPTY = "it ran on an empty batch"
 UNSEEN = "where it became zero was not looked into"
 
 
@@ -99,7 +99,7 @@ class Modules:
         self.named: dict[str, nn.Module] = {
             f"{prefix}{name}": module
             for prefix, model in models.items()
-            for name, module in model.named_modules(remove_duplicate=False)
+            for name, module in named_modules(model, remove_duplicate=False)
         }
         self.calls = calls
 
@@ -182,17 +182,20 @@ class Causes:
 
     def of_zero(self, weight: nn.Parameter, keys: Sequence[str]) -> str:
         """Why the gradient of a weight is zero."""
+        ends = dict.fromkeys(end for trail in self.trails for end in trail.ends(id(weight)))
+        if ends:
+            return " and ".join(ends)
         whys = [self._idle(key) for key in keys]
+        # Zeros that were left were written in place; a gradient that was not has just come.
+        fresh = weight.grad is not None and weight.grad._version == 0
         if None not in whys:
-            return f"{LEFT}: {' and '.join(dict.fromkeys(map(str, whys)))}"
+            return UNSEEN if fresh else f"{LEFT}: {' and '.join(dict.fromkeys(map(str, whys)))}"
         if all(why or self.modules.empty(key, self.since) for key, why in zip(keys, whys, strict=True)):
             return EMPTY
-        if not self.trails:
+        reached = [trail for trail in self.trails if trail.reaches(id(weight))]
+        if fresh or not self.trails or not all(trail.follows(id(weight)) for trail in reached):
             return UNSEEN
-        if not any(trail.reaches(id(weight)) for trail in self.trails):
-            return f"{LEFT}: {OUTPUT}"
-        ends = dict.fromkeys(end for trail in self.trails for end in trail.ends(id(weight)))
-        return " and ".join(ends) or UNSEEN
+        return f"{LEFT}: {LOSS if reached else OUTPUT}"
 
     def _idle(self, key: str) -> str | None:
         # An idle node further out explains an idle one inside it.

@@ -44,7 +44,9 @@ def package(name: str) -> str:
     for one in packages:
         if find_spec(one.partition(".")[0]) is not None:
             return one
-    raise InputError("the framework of this callback is not installed.", where, "", f"pip install {name}")
+    raise InputError(
+        "the framework of this callback is not installed.", where, "nothing to import", f"pip install {name}"
+    )
 
 
 def lightning_callback(lightning: Any, step: Callable[[], None], held: Callable[[Optimizer], Collection[Any]]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import Any
@@ -13,20 +13,23 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.hooks import RemovableHandle
 
-from ..errors import InputError
 from ..torch.flow.idle import STEPPED, behind_closure
 from ..torch.flow.node import Node
 from .account import Account, Junction, Path, Weight
 from .attribute import DETACHED, LOSS, OUTPUT, Causes, Modules, Ways, title, within
+from .callbacks import callback
 from .calls import Calls
 from .document import document, written
 from .movement import Places
+from .names import named_weights
 from .report import html, renderables, table
 from .roots import Roots
 from .steps import Held, Look, overflowed
 from .terms import Term, Terms
 
 BY_HAND = "by hand"
+OBJECTIVE = "objective:"
+"""What the names of an objective's weights begin with."""
 
 
 class Watch:
@@ -45,20 +48,20 @@ class Watch:
         self.nodes = dict(named_nodes(models, once=True))
         names: dict[nn.Parameter, list[str]] = {}
         for prefix, model in models.items():
-            for name, weight in model.named_parameters(remove_duplicate=False):
+            for name, weight in named_weights(model):
                 names.setdefault(weight, []).append(f"{prefix}{name}")
         self._all = {id(one): Held(one, keys, Weight(size=one.numel())) for one, keys in names.items()}
         self.weights = {one.keys[0]: one.account for one in self._all.values()}
         self._known: dict[int, tuple[tuple[int, ...], list[Held]]] = {}
         self._calls = Calls(models)
-        self._roots = Roots([one for one in models.values() if one is not objective], objective, self._calls)
+        self._roots = Roots([one for name, one in models.items() if name != OBJECTIVE], objective, self._calls)
         self._ways, self._modules = Ways(dict(named_nodes(models, once=False))), Modules(models, self._calls)
         self._terms = Terms(objective, every)
         self._start, self._end = self._counts(), dict[str, Path]()
         self._steps_of: Counter[Any] = Counter()
         self._since: dict[Any, int] = {}
         self._looks: dict[Any, Look] = {}
-        self._stepped, self._places = False, Places(elements)
+        self._stepped, self._places = bool(optimizers), Places(elements)
         self._handles = list(self._attached(optimizers))
 
     def _attached(self, optimizers: Sequence[Optimizer]) -> Iterator[RemovableHandle]:
@@ -136,12 +139,23 @@ class Watch:
         self._passes(id(optimizer))
 
     def step(self) -> None:
-        """The end of a step by hand, where no optimizer of torch makes it; after one that did, it does nothing."""
-        if not self._stepped:
-            self._count(self._looked(list(self._all.values()), BY_HAND, None), BY_HAND, None)
-            self._ways.begin()
-            self._passes(BY_HAND)
-        self._stepped = False
+        """The end of a step by hand, where no optimizer of torch makes it; where one did, it does nothing."""
+        if self._stepped:
+            return
+        for one in self._all.values():
+            if one.parameter.grad is not None or not one.parameter.requires_grad:
+                one.version = one.parameter._version  # it is the step, or the forward, that wrote into these
+        self._count(self._looked(list(self._all.values()), BY_HAND, None), BY_HAND, None)
+        self._ways.begin()
+        self._passes(BY_HAND)
+
+    def callback(self, framework: str) -> Any:
+        """A callback for "lightning" or "keras" that calls `step` where one ends; the watch goes on after a fit.
+
+        Raises:
+            InputError: there is no such framework, or it is not installed.
+        """
+        return callback(framework, self.step, self._held)
 
     def _count(self, look: Look, who: Any, optimizer: Optimizer | None) -> None:
         """What a step found goes into the accounts."""
@@ -247,54 +261,4 @@ def named_nodes(models: Mapping[str, nn.Module], once: bool) -> Iterator[tuple[s
                 yield f"{prefix}{name}", module
 
 
-def watch(
-    model: nn.Module | Iterable[nn.Module],
-    optimizer: Optimizer | Iterable[Optimizer] | None = None,
-    objective: nn.Module | None = None,
-    *,
-    every: int = 50,
-    elements: int | None = 256,
-) -> Watch:
-    """Watches a live run: which paths ran, on how many samples, and which weights had a gradient.
-
-    Your own loop stays as it is. For each weight it counts the optimizer steps on which its gradient was None (no
-    optimizer moves it then), zero (momentum and decay still may), or not zero; and it says why one was None.
-
-    Args:
-        model: a module, or several.
-        optimizer: whose steps are counted, or several; None: of every optimizer that holds a weight of the model.
-        objective: a further module whose weights are told of too.
-
-    Returns:
-        The account; `table()` is its text. With `with` it ends there, and stays readable.
-
-    Raises:
-        InputError: what is given is no module.
-
-    Example:
-        >>> import torch, wye
-        >>> net = wye.Chain(wye.When("control > 0.5", torch.nn.Linear(2, 2)), torch.nn.Linear(2, 1))
-        >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-        >>> with wye.watch(net, optimizer) as seen:
-        ...     for control in (0.0, 1.0):
-        ...         optimizer.zero_grad()
-        ...         net(torch.ones(4, 2), control=control).sum().backward()
-        ...         optimizer.step()
-        >>> seen.paths["0.then"].samples, seen.weights["0.then.weight"].none
-        (4, 1)
-        >>> print(seen.table().splitlines()[-1])
-        0.then.weight, 0.then.bias: no gradient on 1 of 2 steps: When control > 0.5 sent no sample
-    """
-    models = [model] if isinstance(model, nn.Module) else list(model)
-    for one in [*models, *([objective] if objective is not None else [])]:
-        if not isinstance(one, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InputError("only modules are watched.", "watch(...)", type(one).__name__, "give a module, or several")
-    optimizers = (optimizer,) if isinstance(optimizer, Optimizer) else tuple(optimizer or ())
-    prefixes = [""] if len(models) == 1 else [f"{place}:" for place in range(len(models))]
-    named = dict(zip(prefixes, models, strict=True))
-    if objective is not None and objective not in models:
-        named["objective:"] = objective
-    return Watch(named, optimizers, objective, every, elements)
-
-
-__all__ = ["Path", "Watch", "Weight", "watch"]
+__all__ = ["Watch"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,11 @@ from torch.optim import LBFGS, Optimizer
 from .account import Weight
 from .movement import Places, Snapshot
 from .trail import is_zero
+
+
+REASONS = 32
+"""The most reasons that are told apart for one weight."""
+MORE = "other reasons"
 
 
 class Held:
@@ -89,9 +95,9 @@ class Look:
             one.account.nonzero -= 1
             one.account.zero += 1
         for one, why in self.reasons:
-            one.account.reasons[why] += 1
+            tally(one.account.reasons, why)
         for one, why in self.zero_reasons:
-            one.account.zero_reasons[why] += 1
+            tally(one.account.zero_reasons, why)
 
     def after(self, optimizer: Optimizer | None) -> None:
         """After the step: weights without a gradient that it wrote into all the same."""
@@ -116,6 +122,11 @@ class Look:
                 if part.gradient is not None and part.momentum is not None and part.decay is not None:
                     split = (part.gradient * scale, part.momentum * scale, part.decay * scale)
                 one.account.add(step, part.moved * scale, split, part.sampled == part.of)
+
+
+def tally(reasons: Counter[str], why: str) -> None:
+    """One more step for a reason; of a condition that is assigned anew all the time not every form is kept."""
+    reasons[why if why in reasons or len(reasons) < REASONS else MORE] += 1
 
 
 def zeros_away(held: Sequence[Held]) -> list[Held]:

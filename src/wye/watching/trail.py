@@ -61,7 +61,7 @@ class Trail:
         self.next: list[list[int]] = [[]]
         self.weights: dict[int, int] = {}
         self.came: dict[int, tuple[str, tuple[str, ...]]] = {}
-        self._fired = fired
+        self._fired, self.suspects = fired, None if suspects is None else frozenset(suspects)
         nodes = self._walk([out.grad_fn for out in outputs if out.grad_fn is not None])
         wanted = self.weights.values() if suspects is None else [self.weights[i] for i in suspects if i in self.weights]
         on_the_way = self._towards(set(wanted)) | set(self.next[0])  # the first of them tell that a backward came
@@ -88,12 +88,12 @@ class Trail:
                 self.next[place].append(-1 if node is None else places[node])
         return nodes
 
-    def _towards(self, ends: set[int]) -> set[int]:
-        """The places from which one of these can be reached."""
+    def _towards(self, ends: set[int], closed: Collection[tuple[int, int]] = ()) -> set[int]:
+        """The places from which one of these can be reached, on edges that are not closed."""
         back: list[list[int]] = [[] for _ in self.next]
         for place, following in enumerate(self.next):
-            for one in following:
-                if one >= 0:
+            for edge, one in enumerate(following):
+                if one >= 0 and (place, edge) not in closed:
                     back[one].append(place)
         found, left = set(ends), list(ends)
         while left:
@@ -113,24 +113,32 @@ class Trail:
 
         return ask
 
+    def follows(self, weight: int) -> bool:
+        """Whether it was asked at each operation on the ways to a weight."""
+        return weight in self.weights and (self.suspects is None or weight in self.suspects)
+
     def reaches(self, weight: int) -> bool:
         """Whether the outputs depend on a weight, by its id."""
         return weight in self.weights
 
     def ends(self, weight: int) -> list[str]:
         """Where the gradients that went towards a weight ended, in words."""
-        if weight not in self.weights:
+        if not self.follows(weight):
             return []
-        found: dict[str, None] = {}
         towards = self._towards({self.weights[weight]})
-        roots = [self.came[place][0] for place in self.next[0] if place in self.came]
+        roots = [self.came[place][0] for place in self.next[0] if place in self.came and place in towards]
         if roots and ALIVE not in roots:
             return [EMPTY if set(roots) == {VOID} else LOST]
-        for place in towards & self.came.keys():
-            came, onwards = self.came[place]
-            lost = [one for i, one in enumerate(onwards) if one != ALIVE and self.next[place][i] in towards]
-            if came == ALIVE and lost:
-                found[EMPTY if VOID in lost else words(self.names[place])] = None
+        lost = {
+            (place, edge): one
+            for place, (came, onwards) in self.came.items()
+            for edge, one in enumerate(onwards)
+            if came == ALIVE and one != ALIVE and self.next[place][edge] >= 0
+        }
+        # What was lost on a way that is closed once more further on is not why the weight got nothing.
+        behind = self._towards({self.weights[weight]}, lost)
+        ended = {place: one for (place, edge), one in lost.items() if self.next[place][edge] in behind}
+        found = {EMPTY if one == VOID else words(self.names[place]) for place, one in ended.items()}
         return sorted(found)
 
 

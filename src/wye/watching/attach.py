@@ -1,0 +1,88 @@
+"""`watch`: what is given is looked through, and a `Watch` begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from ..errors import InputError
+from .observe import OBJECTIVE, Watch
+
+
+def watch(
+    model: nn.Module | Iterable[nn.Module],
+    optimizer: Optimizer | Iterable[Optimizer] | None = None,
+    objective: nn.Module | None = None,
+    *,
+    every: int = 50,
+    elements: int | None = 256,
+) -> Watch:
+    """Watches a live run: which paths and modules ran, which weights learned, how they moved, and why others did not.
+
+    Your own loop stays as it is, and so does every bit of it. For each weight it counts the optimizer steps on which
+    its gradient was None (no optimizer moves it then), zero (momentum and decay still may), or not zero; says why; and
+    splits its movement into what the gradient, momentum and decay did. `docs/watch.md` tells of it all.
+
+    Args:
+        model: any module, or several.
+        optimizer: whose steps are counted, or several; None: of every optimizer that holds a weight of the model.
+        objective: a loss that is a module. Its weights are told of too, under `objective:`; if it is an `Objective`,
+            so are its terms.
+        every: of how many steps one is looked at for movement and terms.
+        elements: of how many elements of a weight the movement is looked at; None: of all.
+
+    Returns:
+        The account; `table()` is its text. With `with` it ends there, and stays readable.
+
+    Raises:
+        InputError: what is given is no module, or no optimizer; or `every` or `elements` is below 1.
+
+    Example:
+        >>> import torch, wye
+        >>> net = wye.Chain(wye.When("control > 0.5", torch.nn.Linear(2, 2)), torch.nn.Linear(2, 1))
+        >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        >>> with wye.watch(net, optimizer) as seen:
+        ...     for control in (0.0, 1.0):
+        ...         optimizer.zero_grad()
+        ...         net(torch.ones(4, 2), control=control).sum().backward()
+        ...         optimizer.step()
+        >>> seen.paths["0.then"].samples, seen.weights["0.then.weight"].none
+        (4, 1)
+        >>> print(seen.table().splitlines()[-1])
+        0.then.weight, 0.then.bias: no gradient on 1 of 2 steps: When control > 0.5 sent no sample
+    """
+    models = [plain(one) for one in ([model] if isinstance(model, nn.Module) else model)]
+    given: Any = optimizer
+    optimizers: list[Any] = [given] if hasattr(given, "param_groups") else list(given or ())
+    for name, number in (("every", every), ("elements", 1 if elements is None else elements)):
+        if type(number) is not int or number < 1:
+            raise InputError(f"`{name}` counts.", "watch(...)", f"{name}={number!r}", "give a whole number, 1 or more")
+    prefixes = [""] if len(models) == 1 else [f"{place}:" for place in range(len(models))]
+    named = dict(zip(prefixes, models, strict=True))
+    if objective is not None and not any(plain(objective) is one for one in models):
+        named[OBJECTIVE] = plain(objective)
+    return Watch(named, [telling(one) for one in optimizers], objective, every, elements)
+
+
+def plain(model: Any) -> nn.Module:
+    """The module itself, where `torch.compile` has put another around it."""
+    if not isinstance(model, nn.Module):
+        raise InputError("only modules are watched.", "watch(...)", type(model).__name__, "give a module, or several")
+    return getattr(model, "_orig_mod", model)
+
+
+def telling(optimizer: Any) -> Optimizer:
+    """The optimizer that calls the hooks of a step: libraries for training put another around it."""
+    found = optimizer
+    while not hasattr(found, "_optimizer_step_pre_hooks") and hasattr(found, "optimizer"):
+        found = found.optimizer
+    if not isinstance(found, Optimizer):
+        fix = "give one of torch.optim; where another makes the steps, leave it out and call seen.step()"
+        raise InputError("only optimizers of torch tell their steps.", "watch(...)", type(optimizer).__name__, fix)
+    return found
+
+
+__all__ = ["watch"]
