@@ -1,0 +1,226 @@
+"""Law of Watch: what it tells of a plain module with Python control flow is what truly happened."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import wye
+from tests.laws.test_watch_truth import unequal, weight
+from tests.laws.watch_nets import EMPTY, FROZEN, LEFT, optimizers
+from tests.laws.watch_oracle import Told, Twin, state_of
+from tests.laws.watch_plain_nets import Program, Use
+
+SHORT, LONG, ROUNDS = 20, 100, 7
+FOLLOWED = 3
+"""On so many first steps the way of every gradient is followed; later, of those that were missing before."""
+OUTPUT = "the model's output does not depend on it: what it gave was detached, or not used"
+LOSS = "the loss does not depend on it"
+BACKWARD = "no backward reached the model"
+LOST = "the loss gave the model's output a gradient of zeros"
+UNSEEN = "where it became zero was not looked into"
+WORDS = {
+    "product": "a product with zeros let no gradient through",
+    "where": "`where` chose the other side for all",
+    "mask": "index_put let no gradient through",
+    "relu": "relu was closed for all",
+    "empty": EMPTY,
+}
+
+
+DETACHED = re.compile(r"what `([\w.]+)` gave was detached before .+")
+
+
+@dataclass
+class Truth:
+    """The state of a gradient at a step, and what may be said of it.
+
+    Attributes:
+        whole: sentences.
+        clauses: or, joined by "and": for each use that was lost the clauses of which one must be there, and no others.
+        partly: whether it is enough that nothing false is said, as where nobody looked.
+        detached: names of which it may be said that what they gave was detached.
+    """
+
+    state: str
+    whole: set[str] = field(default_factory=set[str])
+    clauses: list[set[str]] = field(default_factory=list[set[str]])
+    partly: bool = False
+    detached: set[str] = field(default_factory=set[str])
+
+    def allows(self, why: str) -> bool:
+        found = DETACHED.fullmatch(why)
+        if why in self.whole or (found is not None and found[1] in self.detached):
+            return True
+        said, known = set(why.split(" and ")), set[str]().union(*self.clauses)
+        return said <= known and (self.partly or all(said & one for one in self.clauses))
+
+
+class Run:
+    """A run of a random program, and all that is true of it."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.net = Program(seed)
+        names: dict[int, str] = {}
+        for name, one in self.net.named_parameters():
+            names[id(one)] = name
+            one.requires_grad_(self.random.random() > 0.05)
+        self.names, self.layers = names, self.net.weights_of()
+        held = [one for one in self.net.parameters() if self.random.random() > 0.05]
+        make, self.to_none = self.random.choice(optimizers()), self.random.random() < 0.6
+        self.weights, self.optimizer = held, make(held)
+        self.twin = Twin([nn.Parameter(one.detach().clone()) for one in held], make)
+        self.told = {name: Told() for name in names.values()}
+        self.ways, self.rows = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
+        self.backward: dict[int, str] = {}
+        self.left: set[int] = set()
+        self.wrong: list[str] = []
+        self.missed: set[int] = set()
+
+    def watched(self) -> Any:
+        random.seed(self.random.randrange(10**6))
+        with wye.watch(self.net, self.optimizer, every=1, elements=None) as self.seen:
+            for round_ in range(ROUNDS):
+                self.optimizer.zero_grad(set_to_none=self.to_none)
+                self.left = {id(one) for one in self.weights if one.grad is not None}
+                begun = len(self.net.uses), self.net.forwards
+                for _ in range(self.random.choice((1, 1, 2))):
+                    self.forward(self.random.choice(("back",) * 12 + ("lost", "silent")))
+                if self.random.random() < 0.2:
+                    self.forward("off")
+                self.step(round_, self.net.uses[begun[0] :], begun[1])
+        return self.seen
+
+    def forward(self, kind: str) -> None:
+        size = 0 if self.random.random() < 0.04 else self.random.randint(1, 5)
+        made = torch.Generator().manual_seed(self.random.randrange(10**6))
+        x = torch.randn(size, 4, generator=made, dtype=torch.float64)
+        with torch.set_grad_enabled(kind != "off"):
+            out, _ = self.net(x)
+        self.ways[tuple(self.net.way)] += 1
+        self.rows[tuple(self.net.way)] += size
+        self.backward[self.net.forwards] = kind
+        if kind in ("back", "lost"):
+            bent = torch.linspace(0.5, 1.5, out.numel(), dtype=out.dtype).reshape(out.shape)
+            ((bent * out).sum() * (kind == "back")).backward()
+
+    def step(self, round_: int, uses: list[Use], begun: int) -> None:
+        """One step, and what is true of each weight then."""
+        kinds = [self.backward[number] for number in range(begun + 1, self.net.forwards + 1)]
+        truths = [self.truth(one, [use for use in uses if self.touches(one, use)], kinds) for one in self.weights]
+        for one, truth in zip(self.weights, truths, strict=True):
+            if truth.state != state_of(one.grad):
+                self.wrong.append(f"{self.names[id(one)]} at {round_}: {state_of(one.grad)}, predicted {truth.state}")
+            if round_ >= FOLLOWED and id(one) not in self.missed:
+                truth.partly = True
+                truth.whole |= self.unheard(one, uses) if truth.state == "zero" else set()
+                truth.whole |= {UNSEEN} if truth.state == "zero" else {LOSS} if OUTPUT in truth.whole else set()
+        moves = self.twin.step([one.grad for one in self.weights])
+        before = {name: self.reasons(name) for name in self.told}
+        self.optimizer.step()
+        for one, mirror, truth, move in zip(self.weights, self.twin.weights, truths, moves, strict=True):
+            with torch.no_grad():
+                mirror.copy_(one)
+            name = self.names[id(one)]
+            why = "".join((self.reasons(name) - before[name]).elements())
+            if truth.state != "nonzero" and not truth.allows(why):
+                self.wrong.append(f"{name} at {round_}, {truth.state}: {why!r}, not {truth}")
+            if truth.state == "zero" or why in (LOSS, OUTPUT):
+                self.missed.add(id(one))
+            self.told[name].add(truth.state, why, *move)
+
+    def touches(self, one: nn.Parameter, use: Use) -> bool:
+        """Whether a use of a layer is one of this weight: what is not called is its `weight` alone."""
+        if use.name not in self.layers[id(one)]:
+            return False
+        return use.called or one is self.net.get_submodule(use.name).weight
+
+    def unheard(self, one: nn.Parameter, uses: list[Use]) -> set[str]:
+        """Zeros that came upon zeros, by a use of the weight without its layer: nobody saw that."""
+        seen = [use for use in uses if self.touches(one, use) and use.called]
+        left = not seen and id(one) in self.left
+        return {f"{LEFT}: {' and '.join(f'`{name}` did not run' for name in self.layers[id(one)])}"} if left else set()
+
+    def reasons(self, name: str) -> Counter[str]:
+        seen = self.seen.weights[name]
+        return Counter(seen.reasons) + Counter(seen.zero_reasons)
+
+    def truth(self, one: nn.Parameter, uses: list[Use], kinds: list[str]) -> Truth:
+        if not one.requires_grad:
+            return Truth("none", {FROZEN})
+        came = [use for use in uses if use.reaches and self.backward[use.forward] in ("back", "lost")]
+        if any(use.cut is None and self.backward[use.forward] == "back" for use in came):
+            return Truth("nonzero")
+        if came:
+            lesson = [use for use in uses if use.learns and use.called]
+            nothing = bool(lesson) and not any(use.rows for use in lesson)
+            return Truth("zero", {EMPTY} if nothing else set(), [self.clauses(use) for use in came])
+        whys = self.missing(one, uses, kinds)
+        detached = {use.name for use in uses if "detached" in use.around}
+        detached |= {f"{name}.{inner}" for name in detached for inner in ("lin", "norm", "0", "1")}
+        if id(one) not in self.left:
+            return Truth("none", whys, detached=detached)
+        empty = {EMPTY} if uses and not any(use.rows and use.learns for use in uses) else set()
+        unseen = {UNSEEN} if "silent" in kinds or any("aux" in use.around for use in uses) else set()
+        return Truth("zero", {f"{LEFT}: {why}" for why in whys} | unseen | empty)
+
+    def clauses(self, use: Use) -> set[str]:
+        """What may be said of where the gradient of a use was lost."""
+        found = {WORDS[one] for one in use.around if one in WORDS and one == use.first_cut}
+        found |= {EMPTY} if not use.rows else set()
+        if self.backward[use.forward] == "lost":
+            return {LOST} | ({EMPTY} if not use.rows else set())
+        return found
+
+    def missing(self, one: nn.Parameter, uses: list[Use], kinds: list[str]) -> set[str]:
+        """Why no gradient came at all."""
+        called = [use for use in uses if use.called]
+        if not any(use.learns for use in called):
+            off = {self.net.first_of(use.name) for use in called}
+            names = [*self.layers[id(one)], *(["alias"] if self.net.aliased in self.layers[id(one)] else [])]
+            said = [
+                f"`{name}` {'ran with gradients off' if self.net.first_of(name) in off else 'did not run'}"
+                for name in names
+            ]
+            return {" and ".join(said)} | ({LOSS, OUTPUT} if len(uses) > len(called) else set())
+        rest = {kind for kind in kinds if kind != "off"}
+        if rest == {"silent"}:
+            outside = any(weight.grad is not None for weight in self.net.parameters())
+            return {BACKWARD} | ({LOSS} if outside else set())
+        if "silent" in rest:
+            return {OUTPUT, LOSS}
+        return {LOSS} if any("aux" in use.around and "detached" not in use.around for use in uses) else {OUTPUT}
+
+
+def check(seed: int) -> None:
+    run = Run(seed)
+    seen = run.watched()
+    found = list(run.wrong)
+    told = {name: (path.calls, path.samples) for name, path in seen.modules.items() if path.calls}
+    found += unequal("module", told, {name: (calls, run.net.rows_of[name]) for name, calls in run.net.ran.items()})
+    told_ways = {way: (path.calls, path.samples) for way, path in seen.ways.items()}
+    found += unequal("way", told_ways, {way: (calls, run.rows[way]) for way, calls in run.ways.items()})
+    for name, account in run.told.items():
+        found += [f"{name}: {line}" for line in weight(account, seen.weights[name])]
+    if seen.steps != ROUNDS:
+        found.append(f"steps: {seen.steps}, not {ROUNDS}")
+    assert not found, f"seed {seed}:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("seed", range(SHORT))
+def test_the_account_of_a_plain_program_is_the_truth(seed: int) -> None:
+    check(seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(SHORT, LONG))
+def test_the_account_of_a_hundred_plain_programs_is_the_truth(seed: int) -> None:
+    check(seed)
