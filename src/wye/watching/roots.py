@@ -42,6 +42,8 @@ class Roots:
             self._handles.append(model.register_forward_hook(Ends(self, model is not objective)))
 
     def begins(self, module: nn.Module) -> None:
+        if current_backward() != -1:  # a checkpoint runs it a second time
+            return
         if module in self._open:  # an earlier call of it raised
             self._open = []
         if not self._open:
@@ -54,7 +56,7 @@ class Roots:
         if module not in self._open:
             return
         del self._open[self._open.index(module) :]
-        if self._open or current_backward() != -1:
+        if self._open:
             return
         if told and (samples := rows(args, output)) != SHAPES_ALONE:
             self.calls.ended(samples)
@@ -85,7 +87,7 @@ class Roots:
 
     def forget(self, before: int) -> None:
         """Lets the trails go that no optimizer will ask for."""
-        self._open = []
+        self._open, self.calls.way, self.calls.given = [], None, None
         while self._trails and self._trails[0][0] < before:
             self._trails.popleft()
 
