@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from os import PathLike
 from types import TracebackType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import nn
 from torch.optim import Optimizer
@@ -52,6 +54,8 @@ class Watch:
                 names.setdefault(weight, []).append(f"{prefix}{name}")
         self._all = {id(one): Held(one, keys, Weight(size=one.numel())) for one, keys in names.items()}
         self.weights = {one.keys[0]: one.account for one in self._all.values()}
+        self._next = count()
+        self._numbers: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
         self._known: dict[int, tuple[tuple[int, ...], list[Held]]] = {}
         self._calls = Calls(models)
         self._roots = Roots([one for name, one in models.items() if name != OBJECTIVE], objective, self._calls)
@@ -81,14 +85,18 @@ class Watch:
             for path, count in node.paths.items()
         }
 
+    def _who(self, optimizer: Optimizer) -> int:
+        """A number of its own; an `id` is given anew once an optimizer is gone."""
+        return self._numbers.setdefault(optimizer, next(self._next))
+
     def _held(self, optimizer: Optimizer) -> list[Held]:
         """The weights of the models that it holds; groups may be added while it runs."""
         sizes = tuple(len(group["params"]) for group in optimizer.param_groups)
-        known = self._known.get(id(optimizer))
+        known = self._known.get(self._who(optimizer))
         if known is None or known[0] != sizes:
             weights = [weight for group in optimizer.param_groups for weight in group["params"]]
             known = sizes, [self._all[id(weight)] for weight in weights if id(weight) in self._all]
-            self._known[id(optimizer)] = known
+            self._known[self._who(optimizer)] = known
         return known[1]
 
     def _begins(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
@@ -99,7 +107,7 @@ class Watch:
     def _look(self, optimizer: Optimizer) -> None:
         held = self._held(optimizer)
         if held:
-            self._looks[id(optimizer)] = self._looked(held, id(optimizer), optimizer)
+            self._looks[self._who(optimizer)] = self._looked(held, self._who(optimizer), optimizer)
 
     def _looked(self, held: Sequence[Held], who: Any, optimizer: Optimizer | None) -> Look:
         """The gradients as they are, why some are missing, and what the step will be compared with."""
@@ -128,15 +136,15 @@ class Watch:
 
     def _ends(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """After a step."""
-        look = self._looks.pop(id(optimizer), None)
+        look = self._looks.pop(self._who(optimizer), None)
         if look is None:
             return
         self._stepped = True
         if overflowed(optimizer):
             self.skipped += 1
         else:
-            self._count(look, id(optimizer), optimizer)
-        self._passes(id(optimizer))
+            self._count(look, self._who(optimizer), optimizer)
+        self._passes(self._who(optimizer))
 
     def step(self) -> None:
         """The end of a step by hand, where no optimizer of torch makes it; where one did, it does nothing."""
