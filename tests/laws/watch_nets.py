@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -108,6 +109,9 @@ class Course:
         self.record = Record()
         self.ledger = Ledger(self.drawn, self.twin, self.record, self.first_names())
         self.checkpoint = self.random.choice((None, None, None, False, True))
+        for layer in layers if self.random.random() < 0.3 else []:
+            if self.random.random() < 0.5:
+                layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
         self.to_none = self.random.random() < 0.6
         self.steppers = list(self._steppers())
         self._names()
@@ -164,6 +168,9 @@ class Course:
                     for weight in stepper.twin.weights:
                         zeros = None if self.to_none or weight.grad is None else torch.zeros_like(weight)
                         weight.grad = zeros
+            if self.random.random() < 0.1:
+                for weight in self.random.choice(self.pairs):
+                    weight.requires_grad_(not weight.requires_grad)
             for _ in range(self.random.choice((1, 1, 2))):
                 size = 0 if self.random.random() < 0.06 else self.random.randint(1, 5)
                 self.forward(size, learns=True)
@@ -235,7 +242,9 @@ class Course:
             if state_of(grad) == "zero":
                 why = EMPTY if None in whys else f"{LEFT}: {why}"
             grads.append(grad)
-            found.append((state_of(grad), why if mine.requires_grad else FROZEN))
+            if not mine.requires_grad:
+                why = f"{LEFT}: {FROZEN}" if state_of(grad) == "zero" else FROZEN
+            found.append((state_of(grad), why))
         moves = stepper.twin.step(grads)
         stepper.optimizer.step()
         for place, (state, why), (moved, split) in zip(stepper.weights, found, moves, strict=True):

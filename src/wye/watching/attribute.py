@@ -182,6 +182,8 @@ class Causes:
 
     def of_zero(self, weight: nn.Parameter, keys: Sequence[str]) -> str:
         """Why the gradient of a weight is zero."""
+        if not weight.requires_grad:
+            return f"{LEFT}: {FROZEN}"
         ends = dict.fromkeys(end for trail in self.trails for end in trail.ends(id(weight)))
         if ends:
             return " and ".join(ends)
