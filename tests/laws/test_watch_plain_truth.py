@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +64,24 @@ class Truth:
         return said <= known and (self.partly or all(said & one for one in self.clauses))
 
 
+@dataclass
+class Stepper:
+    """An optimizer over some of the weights, its twin, and its interval.
+
+    Attributes:
+        every: on every such round it steps.
+        since: the calls of the model before its last step.
+        left: the weights with zeros that were left when its gradients were last cleared.
+    """
+
+    weights: list[nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    twin: Twin
+    every: int
+    since: int = 0
+    left: set[int] = field(default_factory=set[int])
+
+
 class Run:
     """A run of a random program, and all that is true of it."""
 
@@ -74,29 +93,43 @@ class Run:
             names[id(one)] = name
             one.requires_grad_(self.random.random() > 0.05)
         self.names, self.layers = names, self.net.weights_of()
-        held = [one for one in self.net.parameters() if self.random.random() > 0.05]
-        make, self.to_none = self.random.choice(optimizers()), self.random.random() < 0.6
-        self.weights, self.optimizer = held, make(held)
-        self.twin = Twin([nn.Parameter(one.detach().clone()) for one in held], make)
+        self.to_none = self.random.random() < 0.6
+        self.steppers = list(self._steppers())
         self.told = {name: Told() for name in names.values()}
         self.ways, self.rows = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
         self.backward: dict[int, str] = {}
-        self.left: set[int] = set()
-        self.wrong: list[str] = []
+        self.steps, self.wrong = 0, list[str]()
         self.missed: set[int] = set()
+
+    def _steppers(self) -> Iterator[Stepper]:
+        held = [one for one in self.net.parameters() if self.random.random() > 0.05]
+        self.random.shuffle(held)
+        cut = self.random.randrange(1, len(held)) if self.random.random() < 0.3 else 0
+        for every, part in ((1, held[cut:]), (self.random.choice((1, 2, 3)), held[:cut])):
+            if part:
+                make = self.random.choice(optimizers())
+                twin = Twin([nn.Parameter(one.detach().clone()) for one in part], make)
+                yield Stepper(part, make(part), twin, every)
 
     def watched(self) -> Any:
         random.seed(self.random.randrange(10**6))
-        with wye.watch(self.net, self.optimizer, every=1, elements=None) as self.seen:
+        watched = [stepper.optimizer for stepper in self.steppers]
+        with wye.watch(self.net, watched, every=1, elements=None) as self.seen:
             for round_ in range(ROUNDS):
-                self.optimizer.zero_grad(set_to_none=self.to_none)
-                self.left = {id(one) for one in self.weights if one.grad is not None}
-                begun = len(self.net.uses), self.net.forwards
+                for stepper in self.steppers:
+                    if round_ % stepper.every == 0:
+                        stepper.optimizer.zero_grad(set_to_none=self.to_none)
+                        stepper.left = {id(one) for one in stepper.weights if one.grad is not None}
+                if self.random.random() < 0.05:
+                    one = self.random.choice(list(self.net.parameters()))
+                    one.requires_grad_(not one.requires_grad)
                 for _ in range(self.random.choice((1, 1, 2))):
                     self.forward(self.random.choice(("back",) * 12 + ("lost", "silent")))
                 if self.random.random() < 0.2:
                     self.forward("off")
-                self.step(round_, self.net.uses[begun[0] :], begun[1])
+                for stepper in self.steppers:
+                    if (round_ + 1) % stepper.every == 0:
+                        self.step(stepper)
         return self.seen
 
     def forward(self, kind: str) -> None:
@@ -112,30 +145,32 @@ class Run:
             bent = torch.linspace(0.5, 1.5, out.numel(), dtype=out.dtype).reshape(out.shape)
             ((bent * out).sum() * (kind == "back")).backward()
 
-    def step(self, round_: int, uses: list[Use], begun: int) -> None:
+    def step(self, own: Stepper) -> None:
         """One step, and what is true of each weight then."""
-        kinds = [self.backward[number] for number in range(begun + 1, self.net.forwards + 1)]
-        truths = [self.truth(one, [use for use in uses if self.touches(one, use)], kinds) for one in self.weights]
-        for one, truth in zip(self.weights, truths, strict=True):
+        kinds = [self.backward[number] for number in range(own.since + 1, self.net.forwards + 1)]
+        uses = [use for use in self.net.uses if use.forward > own.since]
+        truths = [self.truth(one, [u for u in uses if self.touches(one, u)], kinds, own.left) for one in own.weights]
+        for one, truth in zip(own.weights, truths, strict=True):
             if truth.state != state_of(one.grad):
-                self.wrong.append(f"{self.names[id(one)]} at {round_}: {state_of(one.grad)}, predicted {truth.state}")
-            if round_ >= FOLLOWED and id(one) not in self.missed:
+                self.wrong.append(f"{self.names[id(one)]}: {state_of(one.grad)}, predicted {truth.state}")
+            if self.steps >= FOLLOWED and id(one) not in self.missed:
                 truth.partly = True
-                truth.whole |= self.unheard(one, uses) if truth.state == "zero" else set()
+                truth.whole |= self.unheard(one, uses, own.left) if truth.state == "zero" else set()
                 truth.whole |= {UNSEEN} if truth.state == "zero" else {LOSS} if OUTPUT in truth.whole else set()
-        moves = self.twin.step([one.grad for one in self.weights])
+        moves = own.twin.step([one.grad for one in own.weights])
         before = {name: self.reasons(name) for name in self.told}
-        self.optimizer.step()
-        for one, mirror, truth, move in zip(self.weights, self.twin.weights, truths, moves, strict=True):
+        own.optimizer.step()
+        for one, mirror, truth, move in zip(own.weights, own.twin.weights, truths, moves, strict=True):
             with torch.no_grad():
                 mirror.copy_(one)
             name = self.names[id(one)]
             why = "".join((self.reasons(name) - before[name]).elements())
             if truth.state != "nonzero" and not truth.allows(why):
-                self.wrong.append(f"{name} at {round_}, {truth.state}: {why!r}, not {truth}")
+                self.wrong.append(f"{name} after {self.steps} steps, {truth.state}: {why!r}, not {truth}")
             if truth.state == "zero" or why in (LOSS, OUTPUT):
                 self.missed.add(id(one))
             self.told[name].add(truth.state, why, *move)
+        self.steps, own.since = self.steps + 1, self.net.forwards
 
     def touches(self, one: nn.Parameter, use: Use) -> bool:
         """Whether a use of a layer is one of this weight: what is not called is its `weight` alone."""
@@ -143,17 +178,20 @@ class Run:
             return False
         return use.called or one is self.net.get_submodule(use.name).weight
 
-    def unheard(self, one: nn.Parameter, uses: list[Use]) -> set[str]:
-        """Zeros that came upon zeros, by a use of the weight without its layer: nobody saw that."""
-        seen = [use for use in uses if self.touches(one, use) and use.called]
-        left = not seen and id(one) in self.left
-        return {f"{LEFT}: {' and '.join(f'`{name}` did not run' for name in self.layers[id(one)])}"} if left else set()
+    def unheard(self, one: nn.Parameter, uses: list[Use], left: set[int]) -> set[str]:
+        """Zeros added to zeros by uses of the weight without its layer look like zeros that were left."""
+        own = [use for use in uses if self.touches(one, use)]
+        if any(use.called for use in own) or not (id(one) in left or len(own) > 1):
+            return set()
+        return {f"{LEFT}: {' and '.join(f'`{name}` did not run' for name in self.layers[id(one)])}"}
 
     def reasons(self, name: str) -> Counter[str]:
         seen = self.seen.weights[name]
         return Counter(seen.reasons) + Counter(seen.zero_reasons)
 
-    def truth(self, one: nn.Parameter, uses: list[Use], kinds: list[str]) -> Truth:
+    def truth(self, one: nn.Parameter, uses: list[Use], kinds: list[str], left: set[int]) -> Truth:
+        if not one.requires_grad and id(one) in left:
+            return Truth("zero", {f"{LEFT}: {FROZEN}"})
         if not one.requires_grad:
             return Truth("none", {FROZEN})
         came = [use for use in uses if use.reaches and self.backward[use.forward] in ("back", "lost")]
@@ -166,7 +204,7 @@ class Run:
         whys = self.missing(one, uses, kinds)
         detached = {use.name for use in uses if "detached" in use.around}
         detached |= {f"{name}.{inner}" for name in detached for inner in ("lin", "norm", "0", "1")}
-        if id(one) not in self.left:
+        if id(one) not in left:
             return Truth("none", whys, detached=detached)
         empty = {EMPTY} if uses and not any(use.rows and use.learns for use in uses) else set()
         unseen = {UNSEEN} if "silent" in kinds or any("aux" in use.around for use in uses) else set()
