@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import SGD, AdamW, Optimizer
 
 import wye
 
@@ -92,10 +92,10 @@ class Run:
 
 def assert_same_bits(scene: Callable[[Run], None], settings: dict[str, Any], steps: bool = True) -> list[wye.Watch]:
     """A scene goes the same way to the bit whether it is watched or not; and it was watched."""
-    alone, beside = Run(), Run  # a run sets the seeds when it is made
+    alone = Run()
     scene(alone)
     wanted = alone.end()
-    watched = beside(settings)
+    watched = Run(settings)
     scene(watched)
     got = watched.end()
     assert [name for name, _ in got] == [name for name, _ in wanted]
@@ -105,3 +105,33 @@ def assert_same_bits(scene: Callable[[Run], None], settings: dict[str, Any], ste
     assert len(wanted) > 3
     assert not steps or all(one.steps for one in watched.seen)
     return watched.seen
+
+
+SCENES: dict[str, Callable[[Run], None]] = {}
+"""Of plain torch, by name."""
+
+
+def scene(one: Callable[[Run], None]) -> Callable[[Run], None]:
+    SCENES[one.__name__] = one
+    return one
+
+
+def adam(net: nn.Module) -> Optimizer:
+    return AdamW(net.parameters(), lr=0.01, weight_decay=0.05)
+
+
+def momentum(net: nn.Module) -> Optimizer:
+    return SGD(net.parameters(), lr=0.05, momentum=0.9, weight_decay=0.01)
+
+
+def deep() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
+
+
+def plainly(run: Run, net: nn.Module, x: Callable[[], Tensor], steps: int = 7) -> None:
+    """Steps of AdamW on the square of what comes out, and evaluations between."""
+    optimizer = adam(net)
+    run.watch(net, optimizer)
+    for step in range(steps):
+        run.step(optimizer, net(x()).square().mean(), to_none=step % 2 == 0)
+        run.look(net, lambda: net(x()))

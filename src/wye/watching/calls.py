@@ -88,17 +88,19 @@ class Calls:
 
     def face(self) -> None:
         """Encoder layers take a faster way, of other bits, while gradients are off and nothing is hooked to them."""
-        if is_grad_enabled() == bool(self._shy_handles):
-            return
-        if self._shy_handles:
-            for handle in self._shy_handles:
-                handle.remove()
-            self._shy_handles = []
-        else:
+        if not is_grad_enabled():
+            self.turn_away()
+        elif not self._shy_handles:
             runs = self.runs
             self._shy_handles = [
                 one.register_forward_hook(Seen(self, runs[id(one)])) for one in self._shy if id(one) in runs
             ]
+
+    def turn_away(self) -> None:
+        """Between calls of the models nothing is hooked to them: they may be called by themselves."""
+        for handle in self._shy_handles:
+            handle.remove()
+        self._shy_handles = []
 
     def met(self, run: Run | None, args: Any, output: Any) -> None:
         """Notices where what a module gave arrives without its graph; None receives what the model returns."""
@@ -120,9 +122,10 @@ class Calls:
         self.rows[way] += samples
 
     def stop(self) -> None:
-        for handle in (*self._handles, *self._shy_handles):
+        self.turn_away()
+        for handle in self._handles:
             handle.remove()
-        self._handles, self._shy_handles, self._shy = [], [], []
+        self._handles, self._shy = [], []
 
 
 class Seen:
@@ -194,5 +197,8 @@ def rows(args: Any, output: Any) -> int:
 
 
 def place(tensor: Tensor) -> int:
-    """Where its numbers lie; what was detached lies where it lay."""
-    return tensor.data_ptr() if tensor.layout is torch.strided and not tensor.is_meta else 0
+    """Where its numbers lie; what was detached lies where it lay. 0: nowhere that one could tell."""
+    try:
+        return tensor.data_ptr() if tensor.layout is torch.strided and not tensor.is_meta else 0
+    except RuntimeError:  # a transform's tensor, as of `vmap`, has no numbers of its own
+        return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from os import PathLike
 from types import TracebackType
@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.hooks import RemovableHandle
@@ -52,7 +53,8 @@ class Watch:
         for prefix, model in models.items():
             for name, weight in named_weights(model):
                 names.setdefault(weight, []).append(f"{prefix}{name}")
-        self._all = {id(one): Held(one, keys, Weight(size=one.numel())) for one, keys in names.items()}
+        self._all = {id(one): Held(one, keys, Weight()) for one, keys in names.items()}
+        measure(self._all.values())
         self.weights = {one.keys[0]: one.account for one in self._all.values()}
         self._next = count()
         self._numbers: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
@@ -97,6 +99,7 @@ class Watch:
             weights = [weight for group in optimizer.param_groups for weight in group["params"]]
             known = sizes, [self._all[id(weight)] for weight in weights if id(weight) in self._all]
             self._known[self._who(optimizer)] = known
+            measure(known[1])
         return known[1]
 
     def _begins(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
@@ -259,6 +262,12 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def measure(held: Iterable[Held]) -> None:
+    """Enters the sizes of weights; a lazy layer's have none before it was first called."""
+    for one in held:
+        one.account.size = 0 if is_lazy(one.parameter) else one.parameter.numel()
 
 
 def named_nodes(models: Mapping[str, nn.Module], once: bool) -> Iterator[tuple[str, Node]]:

@@ -12,6 +12,7 @@ from torch.utils.hooks import RemovableHandle
 from ..torch.flow.counts import current_backward
 from .calls import SHAPES_ALONE, Calls, Run, Seen, is_compiling, is_grad_enabled, rows
 from .contexts import tensors_in
+from .terms import in_a_capture
 from .trail import Trail
 
 FIRST = 3
@@ -38,6 +39,8 @@ class Roots:
         self._whole_since = 0
         self._handles: list[RemovableHandle] = []
         for model in [*models, *([objective] if objective is not None else [])]:
+            if isinstance(model, nn.TransformerEncoderLayer):
+                continue  # any hook on it would close its faster way
             self._handles.append(model.register_forward_pre_hook(Begins(self)))
             self._handles.append(model.register_forward_hook(Ends(self, model is not objective)))
 
@@ -58,6 +61,7 @@ class Roots:
         del self._open[self._open.index(module) :]
         if self._open:
             return
+        self.calls.turn_away()
         if told and (samples := rows(args, output)) != SHAPES_ALONE:
             self.calls.ended(samples)
         self.calls.met(None, output, None)
@@ -70,10 +74,11 @@ class Roots:
 
     def _follow(self, output: Any) -> None:
         now = self.calls.now
-        if not self._follows():
+        follows = self._follows()
+        live = [one for one in tensors_in(output) if one.grad_fn is not None] if follows else []
+        if not follows or in_a_capture(live):
             self._whole_since = now + 1
             return
-        live = [one for one in tensors_in(output) if one.grad_fn is not None]
         Trail(live, None if now < FIRST else self.suspects, lambda trail: self._fired(now, trail))
 
     def _fired(self, time: int, trail: Trail) -> None:
