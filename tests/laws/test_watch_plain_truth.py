@@ -36,7 +36,7 @@ WORDS = {
 }
 
 
-DETACHED = re.compile(r"what `([\w.]+)` gave was detached before .+")
+DETACHED = re.compile(r"what `([\w.]+)` gave was detached before `(\w+)[.\w]*` got it")
 
 
 @dataclass
@@ -48,6 +48,7 @@ class Truth:
         clauses: or, joined by "and": for each use that was lost the clauses of which one must be there, and no others.
         partly: whether it is enough that nothing false is said, as where nobody looked.
         detached: names of which it may be said that what they gave was detached.
+        receivers: and those of the layers that got it.
     """
 
     state: str
@@ -55,10 +56,11 @@ class Truth:
     clauses: list[set[str]] = field(default_factory=list[set[str]])
     partly: bool = False
     detached: set[str] = field(default_factory=set[str])
+    receivers: set[str] = field(default_factory=set[str])
 
     def allows(self, why: str) -> bool:
         found = DETACHED.fullmatch(why)
-        if why in self.whole or (found is not None and found[1] in self.detached):
+        if why in self.whole or (found is not None and found[1] in self.detached and found[2] in self.receivers):
             return True
         said, known = set(why.split(" and ")), set[str]().union(*self.clauses)
         return said <= known and (self.partly or all(said & one for one in self.clauses))
@@ -120,7 +122,8 @@ class Run:
                     if round_ % stepper.every == 0:
                         stepper.optimizer.zero_grad(set_to_none=self.to_none)
                         stepper.left = {id(one) for one in stepper.weights if one.grad is not None}
-                if self.random.random() < 0.05:
+                begins = all(round_ % stepper.every == 0 for stepper in self.steppers)
+                if begins and self.random.random() < 0.05:
                     one = self.random.choice(list(self.net.parameters()))
                     one.requires_grad_(not one.requires_grad)
                 for _ in range(self.random.choice((1, 1, 2))):
@@ -140,6 +143,7 @@ class Run:
             out, _ = self.net(x)
         self.ways[tuple(self.net.way)] += 1
         self.rows[tuple(self.net.way)] += size
+        kind = kind if out.requires_grad or kind == "off" else "silent"  # nothing to be trained in all that ran
         self.backward[self.net.forwards] = kind
         if kind in ("back", "lost"):
             bent = torch.linspace(0.5, 1.5, out.numel(), dtype=out.dtype).reshape(out.shape)
@@ -202,10 +206,11 @@ class Run:
             nothing = bool(lesson) and not any(use.rows for use in lesson)
             return Truth("zero", {EMPTY} if nothing else set(), [self.clauses(use) for use in came])
         whys = self.missing(one, uses, kinds)
-        detached = {use.name for use in uses if "detached" in use.around}
+        # Where one of several calls went backward, a copy that was detached in another one may be told of.
+        detached = {use.name for use in uses if "detached" in use.around or "silent" in kinds}
         detached |= {f"{name}.{inner}" for name in detached for inner in ("lin", "norm", "0", "1")}
         if id(one) not in left:
-            return Truth("none", whys, detached=detached)
+            return Truth("none", whys, detached=detached, receivers=self.net.receivers)
         empty = {EMPTY} if uses and not any(use.rows and use.learns for use in uses) else set()
         unseen = {UNSEEN} if "silent" in kinds or any("aux" in use.around for use in uses) else set()
         return Truth("zero", {f"{LEFT}: {why}" for why in whys} | unseen | empty)
@@ -235,7 +240,8 @@ class Run:
             return {BACKWARD} | ({LOSS} if outside else set())
         if "silent" in rest:
             return {OUTPUT, LOSS}
-        return {LOSS} if any("aux" in use.around and "detached" not in use.around for use in uses) else {OUTPUT}
+        given = any(use.learns and "aux" in use.around and "detached" not in use.around for use in uses)
+        return {LOSS} if given else {OUTPUT}
 
 
 def check(seed: int) -> None:

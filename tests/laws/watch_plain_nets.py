@@ -116,13 +116,14 @@ class Program(nn.Module):
         self.program = [self._drawn(2, top=True) for _ in range(self.random.randint(2, 4))]
         self.uses: list[Use] = []
         self.way: list[str] = []
+        self.receivers: set[str] = set()  # of what was detached
         self.ran, self.rows_of = Counter[str](), Counter[str]()
         self._around: list[str] = []
         self._writes, self.forwards = False, 0
 
     def _drawn(self, depth: int, top: bool = False) -> Step:
         plain = ["layer", "layer", "layer", "functional", "list", "again", "checkpoint"]
-        deep = ["if", "while", "depth", "zero", "where", "mask", "detach", "off", "unused", "relu"]
+        deep = ["if", "while", "depth", "zero", "where", "mask", "detach", "passed", "off", "unused", "relu"]
         kind = self.random.choice(plain + 2 * deep + (["early", "aux"] if top else [])) if depth else "layer"
         step = Step(kind, self.random.choice("abcdef"), self.random.uniform(-0.5, 0.5), self.random.randint(1, 3))
         if kind in ("where", "mask") and self.random.random() < 0.4:
@@ -237,6 +238,10 @@ class Program(nn.Module):
     def _detach(self, step: Step, x: Tensor) -> Tensor:
         return x + self._within("detached", step.inner[0], x).detach()
 
+    def _passed(self, step: Step, x: Tensor) -> Tensor:
+        self.receivers.add(step.name)
+        return x + self._layer(step.name, self._within("detached", step.inner[0], x).detach())
+
     def _off(self, step: Step, x: Tensor) -> Tensor:
         with torch.no_grad():
             y = self._all(step.inner[0], x)
@@ -247,7 +252,7 @@ class Program(nn.Module):
         return x
 
     def _aux(self, step: Step, x: Tensor) -> Tensor:
-        self.aux = self._within("aux", step.inner[0], x).sum()
+        self.aux = self.aux + self._within("aux", step.inner[0], x).sum()
         return x
 
     def first_of(self, name: str) -> str:
