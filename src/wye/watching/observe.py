@@ -68,6 +68,7 @@ class Watch:
         self._since: dict[Any, int] = {}
         self._looks: dict[Any, Look] = {}
         self._stepped, self._places = bool(optimizers), Places(elements)
+        self._waiting = {self._who(one) for one in optimizers}
         self._handles = list(self._attached(optimizers))
 
     def _attached(self, optimizers: Sequence[Optimizer]) -> Iterator[RemovableHandle]:
@@ -180,7 +181,8 @@ class Watch:
         """The next interval begins."""
         self._calls.now += 1
         self._since[who] = self._calls.now
-        self._roots.forget(min(self._since.values()))
+        self._waiting.discard(who)  # the first interval of one that has not stepped began with the watch
+        self._roots.forget(0 if self._waiting else min(self._since.values()))
         self._terms.due(self.steps)
         for one in self._all.values():
             one.version = one.parameter._version

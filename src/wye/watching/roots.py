@@ -93,6 +93,7 @@ class Roots:
     def forget(self, before: int) -> None:
         """Lets the trails go that no optimizer will ask for."""
         self._open, self.calls.way, self.calls.given = [], None, None
+        self._whole_since = max(self._whole_since, before)
         while self._trails and self._trails[0][0] < before:
             self._trails.popleft()
 
