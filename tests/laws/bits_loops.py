@@ -161,3 +161,102 @@ def not_finite(run: Run) -> None:
     run.watch(net, optimizer)
     for step in range(5):
         run.step(optimizer, net(torch.rand(3, 6)).square().mean() * (float("nan") if step == 3 else 1))
+
+
+@scene
+def hooks_of_others(run: Run) -> None:
+    """Hooks that change outputs and gradients, keep what passes, and come before and after the watch's own."""
+    net, kept = deep(), list[Tensor]()
+    optimizer = momentum(net)
+
+    def halve(weight: Tensor) -> None:
+        weight.grad.mul_(0.5)
+
+    def forget(*_: Any) -> None:
+        net[0].bias.grad.zero_()
+
+    def hooked() -> None:
+        net[0].register_forward_hook(lambda module, args, output: output * 1.5)
+        net[1].register_forward_hook(lambda module, args, kwargs, output: None, with_kwargs=True, always_call=True)
+        net[2].register_forward_pre_hook(lambda module, args: (args[0] + 1,))
+        net[2].register_full_backward_hook(lambda module, coming, going: (coming[0] * 2,))
+        net[4].weight.register_hook(lambda grad: grad.clamp(-1, 1))
+        net[4].weight.register_post_accumulate_grad_hook(halve)
+        optimizer.register_step_pre_hook(forget)
+
+    hooked()
+    run.watch(net, optimizer)
+    hooked()
+    for _ in range(5):
+        x = torch.rand(4, 6, requires_grad=True)
+        with torch.autograd.graph.saved_tensors_hooks(lambda one: one.clone(), lambda one: one):
+            y = net(x)
+        y.retain_grad()
+        kept.append(y)
+        run.step(optimizer, y.square().mean())
+        run.note("of the input", x.grad)
+        run.note("of the output", y.grad)
+
+
+@scene
+def steps_within_the_backward(run: Run) -> None:
+    """Each weight has an optimizer of its own, which steps as soon as the gradient is there."""
+    net = deep()
+    optimizers = {weight: SGD([weight], lr=0.05, momentum=0.9) for weight in net.parameters()}
+
+    def at_once(weight: Tensor) -> None:
+        run.note("gradient", weight.grad)
+        optimizers[weight].step()
+        optimizers[weight].zero_grad()
+
+    for weight in net.parameters():
+        weight.register_post_accumulate_grad_hook(at_once)
+    run.watch(net)
+    for _ in range(5):
+        net(torch.rand(4, 6)).square().mean().backward()
+        run.state(optimizers.values())
+
+
+@scene
+def backward_twice(run: Run) -> None:
+    net, x = deep(), torch.rand(4, 6)
+    optimizer = adam(net)
+    run.watch(net, optimizer)
+    for step in range(5):
+        with torch.autograd.set_detect_anomaly(step == 2, check_nan=False):
+            y = net(x)
+            y.mean().backward(retain_graph=True)
+            run.step(optimizer, y.square().mean(), to_none=False)
+            y = net(x)
+            optimizer.zero_grad()
+            for one in y.unbind(1):
+                one.sum().backward(retain_graph=True)
+        optimizer.step()
+        run.state([optimizer])
+
+
+@scene
+def changed_on_the_way(run: Run) -> None:
+    """Weights frozen, loaded, written into and replaced, layers put in and taken out, another dtype, all in mid-run."""
+    net, other = deep(), deep()
+    optimizer = momentum(net)
+    run.watch(net, optimizer)
+    for step in range(10):
+        if step in (2, 4):
+            net[0].weight.requires_grad_(step == 4)
+        if step == 3:
+            net.load_state_dict(other.state_dict())
+        if step == 5:
+            net[2] = nn.Linear(8, 8)
+            optimizer.add_param_group({"params": net[2].parameters(), "lr": 0.01})
+        if step == 6:
+            net[4].weight = nn.Parameter(torch.randn(3, 8))
+            optimizer.add_param_group({"params": [net[4].weight]})
+        if step == 7:
+            net.insert(1, nn.Dropout(0.5))
+        if step == 8:
+            net.double()
+        with torch.no_grad():
+            net[0].bias.clamp_(-0.1, 0.1)
+        run.step(optimizer, net(torch.rand(4, 6, dtype=net[0].bias.dtype)).square().mean())
+        run.note("all", net.state_dict())
