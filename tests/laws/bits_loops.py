@@ -172,7 +172,7 @@ def hooks_of_others(run: Run) -> None:
     def halve(weight: Tensor) -> None:
         weight.grad.mul_(0.5)
 
-    def forget(*_: Any) -> None:
+    def forget(*_: object) -> None:
         net[0].bias.grad.zero_()
 
     def hooked() -> None:
