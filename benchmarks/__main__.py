@@ -22,6 +22,7 @@ GROUPS = {
     "graphs": ("graphs that a random depth is captured in, a count", graphs.rows),
     "idle": ("a training step with the hooks of idle weights over one without", idle.rows),
     "watch": ("a training step that is watched over one that is not", watch.rows),
+    "memory": ("what a long run that is watched adds to the process, in MB", watch.memory),
     "join": ("Join over the module written by hand, CPU time", join.rows),
     "product": ("a product of matrices by named axes over a @ b.T, forward and backward", axes.product_rows),
     "axes": ("named axes over the fastest form written by hand, forward and backward", axes.rows),
