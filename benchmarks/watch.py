@@ -42,9 +42,7 @@ def mlp() -> tuple[nn.Module, Tensor]:
 def resnet() -> tuple[nn.Module, Tensor]:
     """ResNet-20 as for CIFAR: three stages of three blocks, 16 to 64 channels."""
     widths = (16, 16, 16, 16, 32, 32, 32, 64, 64, 64)
-    blocks = [
-        Block(widths[i], widths[i + 1], 2 if widths[i] < widths[i + 1] else 1) for i in range(len(widths) - 1)
-    ]
+    blocks = [Block(widths[i], widths[i + 1], 2 if widths[i] < widths[i + 1] else 1) for i in range(len(widths) - 1)]
     stem = nn.Sequential(nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
     return nn.Sequential(stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)), torch.randn(
         32, 3, 32, 32
