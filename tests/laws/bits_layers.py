@@ -239,3 +239,17 @@ def lazy(run: Run) -> None:
     run.watch(net, optimizer)
     for _ in range(4):
         run.step(optimizer, net(torch.rand(3, 4)).square().mean())
+
+
+@scene
+def nested(run: Run) -> None:
+    """Samples of unequal lengths, in both layouts."""
+    net = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    optimizer = momentum(net)
+    run.watch(net, optimizer)
+    for layout in (torch.strided, torch.jagged):
+        x = torch.nested.nested_tensor([torch.rand(2, 4), torch.rand(3, 4)], layout=layout)
+        y = net(x)
+        run.step(optimizer, torch.nested.to_padded_tensor(y, 0.0).square().sum())
+    for one in run.seen:
+        assert [path.samples for path in one.modules.values()] == [4, 4, 4]

@@ -120,3 +120,17 @@ def test_a_copy_is_nobodys_to_watch(make: Callable[[], nn.Module], copied: Calla
         theirs.step()
     assert seen.steps == 1
     assert sum(path.calls for path in seen.ways.values()) == 1
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_a_script_takes_no_hook_and_runs_all_the_same() -> None:
+    script = torch.jit.script(deep())
+    for net, ways in ((nn.Sequential(script, nn.ReLU()), {("1",): 2}), (script, {})):
+        optimizer = momentum(net)
+        with wye.watch(net, optimizer, every=1) as seen:
+            for _ in range(2):
+                optimizer.zero_grad()
+                net(torch.rand(3, 6)).square().sum().backward()
+                optimizer.step()
+        assert {way: path.calls for way, path in seen.ways.items()} == ways
+        assert all(one.nonzero == 2 for one in seen.weights.values())

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.jit import ScriptModule
 from torch.utils.hooks import RemovableHandle
 
 from ..torch.flow.chance import Dice
@@ -173,9 +174,9 @@ def leftover() -> Any:
 
 
 def has_forward(module: nn.Module) -> bool:
-    """Whether a module is ever called: a list of modules is not, and dice are thrown."""
+    """Whether a module is ever called: a list of modules is not, and dice are thrown. A script calls no hook."""
     own = "forward" in vars(module)  # a Join makes its forward from its formula
-    return (own or type(module).forward is not nn.Module.forward) and not isinstance(module, Dice)
+    return (own or type(module).forward is not nn.Module.forward) and not isinstance(module, Dice | ScriptModule)
 
 
 def is_leaf(module: nn.Module) -> bool:
@@ -193,6 +194,8 @@ def rows(args: Any, output: Any) -> int:
         return 1
     if tensor.is_meta:
         return SHAPES_ALONE
+    if tensor.is_nested:
+        return tensor.size(0)
     return int(shape[0]) if (shape := tensor.shape) else 1
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
+from torch.jit import ScriptModule
 from torch.utils.hooks import RemovableHandle
 
 from ..torch.flow.counts import current_backward
@@ -22,27 +23,27 @@ KEPT = 16
 
 
 class Roots:
-    """The models, and an objective, as they are called from outside.
+    """The models, and objectives, as they are called from outside.
 
     Args:
         models: what is called.
-        objective: what is called with their outputs.
+        objectives: what is called with their outputs.
         calls: what their modules tell.
 
     Attributes:
         suspects: the ids of weights whose gradients were zero before, or came from nowhere.
     """
 
-    def __init__(self, models: Iterable[nn.Module], objective: nn.Module | None, calls: Calls) -> None:
+    def __init__(self, models: Iterable[nn.Module], objectives: Iterable[nn.Module], calls: Calls) -> None:
         self.calls, self.suspects, self._open = calls, set[int](), list[nn.Module]()
         self._trails: deque[tuple[int, Trail]] = deque()
         self._whole_since = 0
         self._handles: list[RemovableHandle] = []
-        for model in [*models, *([objective] if objective is not None else [])]:
-            if isinstance(model, nn.TransformerEncoderLayer):
-                continue  # any hook on it would close its faster way
+        for model, told in [*((one, True) for one in models), *((one, False) for one in objectives)]:
+            if isinstance(model, nn.TransformerEncoderLayer | ScriptModule):
+                continue  # any hook on it would close its faster way; a script takes none
             self._handles.append(model.register_forward_pre_hook(Begins(self)))
-            self._handles.append(model.register_forward_hook(Ends(self, model is not objective)))
+            self._handles.append(model.register_forward_hook(Ends(self, told)))
 
     def begins(self, module: nn.Module) -> None:
         if current_backward() != -1:  # a checkpoint runs it a second time

@@ -36,6 +36,8 @@ ALIVE, DEAD, VOID = "alive", "dead", "void"
 
 def is_zero(tensor: Tensor) -> bool:
     """Whether every element is zero; NaN is not. Most tensors tell it by the first of their elements."""
+    if tensor.is_nested:
+        tensor = tensor.values()
     if tensor.is_sparse:
         tensor = tensor.coalesce().values()
     elif tensor.is_cpu and tensor.numel() and tensor.layout is torch.strided and tensor.as_strided((), ()).item() != 0:
