@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torch import nn
@@ -15,7 +15,7 @@ from .observe import OBJECTIVE, Watch
 def watch(
     model: nn.Module | Iterable[nn.Module],
     optimizer: Optimizer | Iterable[Optimizer] | None = None,
-    objective: nn.Module | None = None,
+    objective: nn.Module | Iterable[nn.Module] | None = None,
     *,
     every: int = 50,
     elements: int | None = 256,
@@ -29,8 +29,8 @@ def watch(
     Args:
         model: any module, or several.
         optimizer: whose steps are counted, or several; None: of every optimizer that holds a weight of the model.
-        objective: a loss that is a module. Its weights are told of too, under `objective:`; if it is an `Objective`,
-            so are its terms.
+        objective: a loss that is a module, or several. Its weights are told of too, under `objective:`; if it is an
+            `Objective`, so are its terms.
         every: of how many steps one is looked at for movement and terms.
         elements: of how many elements of a weight the movement is looked at; None: of all.
 
@@ -60,11 +60,18 @@ def watch(
     for name, number in (("every", every), ("elements", 1 if elements is None else elements)):
         if type(number) is not int or number < 1:
             raise InputError(f"`{name}` counts.", "watch(...)", f"{name}={number!r}", "give a whole number, 1 or more")
-    prefixes = [""] if len(models) == 1 else [f"{place}:" for place in range(len(models))]
-    named = dict(zip(prefixes, models, strict=True))
-    if objective is not None and not any(plain(objective) is one for one in models):
-        named[OBJECTIVE] = plain(objective)
-    return Watch(named, [telling(one) for one in optimizers], objective, every, elements)
+    named = numbered("", models)
+    losses = [objective] if isinstance(objective, nn.Module) else list(objective or ())
+    objectives = numbered(OBJECTIVE, losses)
+    for name, one in objectives.items():
+        if not any(plain(one) is other for other in models):
+            named[name] = plain(one)
+    return Watch(named, [telling(one) for one in optimizers], objectives, every, elements)
+
+
+def numbered(prefix: str, modules: Sequence[nn.Module]) -> dict[str, nn.Module]:
+    """Modules by what their names begin with: several have a number."""
+    return {prefix if len(modules) == 1 else f"{prefix}{place}:": one for place, one in enumerate(modules)}
 
 
 def plain(model: Any) -> nn.Module:

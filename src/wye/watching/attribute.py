@@ -150,7 +150,7 @@ def called(name: str) -> str:
     """A module in a sentence."""
     if name and not name.endswith(":"):
         return f"`{name}`"
-    return "the objective" if name == "objective:" else f"the model {name[:-1]}".rstrip()
+    return f"the {name[:-1].replace(':', ' ')}" if name.startswith("objective:") else f"the model {name[:-1]}".rstrip()
 
 
 class Causes:

@@ -38,6 +38,9 @@ class Batch:
     bytes: int = 0
     entries: int = 0
 
+    def __add__(self, other: Batch) -> Batch:
+        return Batch(self.bytes + other.bytes, self.entries + other.entries)
+
     @classmethod
     def of(cls, given: Iterable[Tensor]) -> Batch:
         once = {id(tensor): tensor for tensor in given}.values()

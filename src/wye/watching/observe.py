@@ -22,6 +22,7 @@ from .account import Account, Junction, Path, Weight
 from .attribute import DETACHED, LOSS, OUTPUT, Causes, Modules, Ways, title, within
 from .callbacks import callback
 from .calls import Calls
+from .contexts import Batch
 from .document import document, written
 from .movement import Places
 from .names import named_weights
@@ -32,7 +33,7 @@ from .terms import Term, Terms
 
 BY_HAND = "by hand"
 OBJECTIVE = "objective:"
-"""What the names of an objective's weights begin with."""
+"""What the names of an objective's weights begin with; of the second of several, `objective:1:`."""
 
 
 class Watch:
@@ -42,7 +43,7 @@ class Watch:
         self,
         models: Mapping[str, nn.Module],
         optimizers: Sequence[Optimizer],
-        objective: nn.Module | None = None,
+        objectives: Mapping[str, nn.Module],
         every: int = 50,
         elements: int | None = 256,
     ) -> None:
@@ -60,9 +61,11 @@ class Watch:
         self._numbers: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
         self._known: dict[int, tuple[tuple[int, ...], list[Held]]] = {}
         self._calls = Calls(models)
-        self._roots = Roots([one for name, one in models.items() if name != OBJECTIVE], objective, self._calls)
+        self._roots = Roots(
+            [one for name, one in models.items() if name not in objectives], objectives.values(), self._calls
+        )
         self._ways, self._modules = Ways(dict(named_nodes(models, once=False))), Modules(models, self._calls)
-        self._terms = Terms(objective, every)
+        self._terms = {name[len(OBJECTIVE) :]: Terms(one, every) for name, one in objectives.items()}
         self._start, self._end = self._counts(), dict[str, Path]()
         self._steps_of: Counter[Any] = Counter()
         self._since: dict[Any, int] = {}
@@ -182,8 +185,10 @@ class Watch:
         self._calls.now += 1
         self._since[who] = self._calls.now
         self._waiting.discard(who)  # the first interval of one that has not stepped began with the watch
-        self._roots.forget(0 if self._waiting else min(self._since.values()))
-        self._terms.due(self.steps)
+        alive = {*self._numbers.values(), BY_HAND}
+        self._roots.forget(0 if self._waiting else min(time for one, time in self._since.items() if one in alive))
+        for terms in self._terms.values():
+            terms.due(self.steps)
         for one in self._all.values():
             one.version = one.parameter._version
 
@@ -212,7 +217,7 @@ class Watch:
     @property
     def terms(self) -> Mapping[str, Term]:
         """For each term of the objective its value, its weight, and its share of the gradient, over the steps."""
-        return self._terms.terms
+        return {f"{prefix}{name}": one for prefix, terms in self._terms.items() for name, one in terms.terms.items()}
 
     @property
     def unseen(self) -> list[str]:
@@ -229,8 +234,12 @@ class Watch:
         }
         counts = self.steps, self.skipped, self.every, self.elements
         told = junctions, self.paths, self.modules, self.ways, self.unseen, self.weights
-        terms = self._terms
-        return Account(*counts, *told, terms.terms, terms.why_not, terms.contexts, terms.batch)
+        lack = next((terms.why_not for terms in self._terms.values() if terms.why_not), "")
+        contexts = {
+            f"{prefix}{name}": one for prefix, terms in self._terms.items() for name, one in terms.contexts.items()
+        }
+        batch = sum((terms.batch for terms in self._terms.values()), Batch())
+        return Account(*counts, *told, self.terms, lack, contexts, batch)
 
     def table(self) -> str:
         """The account as text: paths, weights, movement, then a sentence for each weight that learned otherwise."""
@@ -254,7 +263,7 @@ class Watch:
         self._end = self._end or self.paths
         for handle in self._handles:
             handle.remove()
-        for part in (self._calls, self._roots, self._terms):
+        for part in (self._calls, self._roots, *self._terms.values()):
             part.stop()
 
     def __enter__(self) -> Watch:

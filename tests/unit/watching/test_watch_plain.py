@@ -251,3 +251,19 @@ def test_what_cannot_be_watched_is_refused(name: str) -> None:
 def times(calls: int) -> Path:
     """So many calls on five samples each."""
     return Path(calls, 5 * calls)
+
+
+def test_several_objectives_have_a_number_before_their_names() -> None:
+    net = nn.Linear(3, 2)
+    first = wye.Objective("size + bias", size="mean(y ** 2)", bias="mean(y)")
+    second = wye.Objective("scale * mean(y ** 2)", scale=nn.Parameter(torch.tensor(2.0)))
+    optimizer = torch.optim.SGD([*net.parameters(), *second.parameters()], lr=0.1)
+    with wye.watch(net, optimizer, [first, second]) as seen:
+        y = net(torch.ones(4, 3))
+        (first(y=y)[0] + second(y=y)[0]).backward()
+        optimizer.step()
+    assert list(seen.terms) == ["0:size", "0:bias", "1:scale * mean(y ** 2)"]
+    assert seen.terms["0:size"].value.last == pytest.approx(float(y.square().mean()))
+    assert seen.weights["objective:1:scale"].nonzero == 1
+    assert list(seen.account.contexts) == ["1:scale"]
+    assert (seen.account.batch.entries, seen.account.batch.bytes) == (16, 64)
