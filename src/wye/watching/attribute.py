@@ -109,12 +109,19 @@ class Modules:
         names = dict.fromkeys(["", *(key[: place + (key[place] == ":")] for place in places)])
         return [(name, self.named[name]) for name in names if name in self.named]
 
-    def missed(self, key: str, since: int) -> str | None:
+    def active(self, since: int) -> set[str]:
+        """The modules inside which something ran: a list's layers are called one by one, past the list itself."""
+        ran = [run.name for run in self.calls.runs.values() if max(run.taught, run.empty, run.off) >= since]
+        return {around for name in ran for around, _ in self.chain(f"{name}.")}
+
+    def missed(self, key: str, since: int, active: set[str]) -> str | None:
         """Why no gradient can have come from the modules around a weight; None: it may have."""
         runs = [(n, m, self.calls.runs[id(m)]) for n, m in self.chain(key) if id(m) in self.calls.runs]
-        if any(run.captured for _, _, run in runs) or not any(run.calls for _, _, run in runs):
+        if any(run.captured for _, _, run in runs) or not any(run.calls or n in active for n, _, run in runs):
             return None  # it may have run in a captured graph, where nobody saw it
         for name, module, run in runs:
+            if name in active and not run.calls and module is not runs[-1][1]:
+                continue
             if isinstance(module, Frozen):
                 return f"{called(name)} is frozen"
             if run.taught < since and run.empty < since:
@@ -166,6 +173,7 @@ class Causes:
     ) -> None:
         self.idle, self.deciders, self.modules, self.trails = idle, deciders, modules, trails
         self.since = since or 0
+        self.active = modules.active(self.since)
 
     def of_none(self, weight: nn.Parameter, keys: Sequence[str], backward: bool) -> str:
         """Why a weight, under all the names that it goes by, has no gradient."""
@@ -205,7 +213,7 @@ class Causes:
             if key.startswith(prefix):
                 return self.idle[prefix]
         decides = next((why for name, why in self.deciders.items() if key == name or key.startswith(f"{name}.")), None)
-        return decides or self.modules.missed(key, self.since)
+        return decides or self.modules.missed(key, self.since, self.active)
 
 
 def cure(why: Iterable[str]) -> str:

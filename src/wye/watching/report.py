@@ -17,6 +17,10 @@ from .attribute import cure, within
 
 WIDE = 10_000
 """Columns of a text that nobody wraps."""
+ROWS = 40
+"""The most weights that have a row each; what is left out stands in `weights` and in the JSON."""
+NAMES = 8
+"""The most names before a sentence."""
 
 
 class Block(NamedTuple):
@@ -128,16 +132,28 @@ def _weights(seen: Account) -> Block:
         for key, weight in seen.weights.items()
         if weight.steps
     ]
-    return Block((f"weight, gradient on {seen.steps} steps", "steps", "non-zero", "zero", "none"), rows)
+    head = f"weight, gradient on {seen.steps} step{'s' * (seen.steps != 1)}", "steps", "non-zero", "zero", "none"
+    if len(rows) > ROWS:  # neighbours that fared alike share a row
+        groups = [(numbers, list(same)) for numbers, same in groupby(rows, key=lambda row: row[1:])]
+        rows = [(_from_to([row[0] for row in same]), *numbers) for numbers, same in groups]
+    return Block(head, rows if len(rows) <= ROWS else [*rows[:ROWS], (f"… {len(rows) - ROWS} rows more", *[""] * 4)])
+
+
+def _from_to(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}, {len(names)} weights"
 
 
 def _movement(seen: Account) -> Block:
     told = {key: weight for key, weight in seen.weights.items() if weight.looked}
     exact = all(weight.exact for weight in told.values())
+    farthest = sorted(told, key=lambda key: -(told[key].moved or 0.0))[:ROWS]
     rows = [
         (key, *(_number(part) for part in (weight.moved, weight.by_gradient, weight.by_momentum, weight.by_decay)))
         for key, weight in told.items()
+        if key in farthest
     ]
+    if len(told) > ROWS:
+        rows.append((f"… {len(told) - ROWS} that moved less", *[""] * 4))
     head = f"how far weights moved, {'exact' if exact else 'estimated'}"
     return Block((head, "moved", "by gradient", "by momentum", "by decay"), rows)
 
@@ -173,11 +189,11 @@ def sentences(seen: Account) -> Iterator[str]:
     yield from _told(seen.weights, _moved)
     left = [key for key, weight in seen.weights.items() if not weight.steps]
     if left and len(left) < len(seen.weights):
-        yield f"{', '.join(left)}: in no optimizer that stepped"
+        yield f"{names(left)}: in no optimizer that stepped"
     if seen.skipped:
         yield f"{seen.skipped} steps were skipped: a scaled gradient was not finite"
     if seen.unseen:
-        yield f"{', '.join(seen.unseen)}: in a captured graph, which calls no hook, so its runs are not known"
+        yield f"{names(seen.unseen)}: in a captured graph, which calls no hook, so its runs are not known"
     if seen.terms_lack and seen.terms:
         yield f"terms: {seen.terms_lack}"
 
@@ -187,7 +203,13 @@ def _told(weights: Mapping[str, Weight], tell: Callable[[Weight], Iterable[str]]
     for key, weight in weights.items():
         for story in tell(weight):
             stories.setdefault(story, []).append(key)
-    return (f"{', '.join(keys)}: {story}" for story, keys in stories.items())
+    return (f"{names(keys)}: {story}" for story, keys in stories.items())
+
+
+def names(keys: Sequence[str]) -> str:
+    """The first of them, and how many more."""
+    more = len(keys) - NAMES
+    return ", ".join(keys) if more <= 0 else f"{', '.join(keys[:NAMES])} and {more} more"
 
 
 def _why(weight: Weight) -> Iterator[str]:

@@ -69,6 +69,13 @@ def test_why_there_was_no_gradient(name: str) -> None:
     assert (weight.none, weight.zero, weight.nonzero, weight.reasons) == (4, 0, 0, {why: 4})
 
 
+def test_a_list_whose_layers_are_called_one_by_one_is_not_what_did_not_run() -> None:
+    def body(net: Net, x: Tensor) -> Tensor:
+        return net.a(net.c[1](x))  # the rest of `c` is left out, and `c` itself is never called
+
+    assert watched(body).weights["c.0.weight"].reasons == {"`c.0` did not run": 4}
+
+
 def test_what_the_model_returns_detached_is_told() -> None:
     def body(net: Net, x: Tensor) -> tuple[Tensor, Tensor]:
         return net.a(x), net.b(x).detach()
