@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -10,6 +10,8 @@ from torch.optim import Optimizer
 
 from ..errors import InputError
 from .observe import OBJECTIVE, Watch
+
+SAID = {"every": "steps", "elements": "elements"}
 
 
 def watch(
@@ -38,7 +40,7 @@ def watch(
         The account; `table()` is its text. With `with` it ends there, and stays readable.
 
     Raises:
-        InputError: what is given is no module, or no optimizer; or `every` or `elements` is below 1.
+        InputError: what is given is no module, no optimizer, or nothing; or `every` or `elements` is below 1.
 
     Example:
         >>> import torch, wye
@@ -54,18 +56,22 @@ def watch(
         >>> print(seen.table().splitlines()[-1])
         0.then.weight, 0.then.bias: no gradient on 1 of 2 steps: When control > 0.5 sent no sample
     """
-    models = [plain(one) for one in ([model] if isinstance(model, nn.Module) else model)]
+    models = [plain(one) for one in several(model)]
+    if not models:
+        raise InputError("there is nothing to watch.", "watch(...)", "no module", "give a module, or several")
     given: Any = optimizer
-    optimizers: list[Any] = [given] if hasattr(given, "param_groups") else list(given or ())
+    optimizers: list[Any] = [] if given is None else [given] if hasattr(given, "param_groups") else several(given)
     for name, number in (("every", every), ("elements", 1 if elements is None else elements)):
         if type(number) is not int or number < 1:
-            raise InputError(f"`{name}` counts.", "watch(...)", f"{name}={number!r}", "give a whole number, 1 or more")
+            what, fix = f"`{name}` is not a number of {SAID[name]}.", "give a whole number, 1 or more"
+            raise InputError(what, "watch(...)", f"{name}={number!r}", fix)
     named = numbered("", models)
-    losses = [objective] if isinstance(objective, nn.Module) else list(objective or ())
+    losses = [] if objective is None else several(objective)
     objectives = numbered(OBJECTIVE, losses)
     for name, one in objectives.items():
-        if not any(plain(one) is other for other in models):
-            named[name] = plain(one)
+        loss = plain(one, "leave out a loss that is a function; give a wye.Objective to be told of its terms")
+        if not any(loss is other for other in models):
+            named[name] = loss
     return Watch(named, [telling(one) for one in optimizers], objectives, every, elements)
 
 
@@ -74,10 +80,15 @@ def numbered(prefix: str, modules: Sequence[nn.Module]) -> dict[str, nn.Module]:
     return {prefix if len(modules) == 1 else f"{prefix}{place}:": one for place, one in enumerate(modules)}
 
 
-def plain(model: Any) -> nn.Module:
+def several(given: Any) -> list[Any]:
+    """What was given, or each of what a collection holds; whether it is of the right kind is asked of each."""
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, nn.Module | str | Mapping) else [given]
+
+
+def plain(model: Any, fix: str = "give a module, or several") -> nn.Module:
     """The module itself, where `torch.compile` has put another around it."""
     if not isinstance(model, nn.Module):
-        raise InputError("only modules are watched.", "watch(...)", type(model).__name__, "give a module, or several")
+        raise InputError("only modules are watched.", "watch(...)", type(model).__name__, fix)
     return getattr(model, "_orig_mod", model)
 
 

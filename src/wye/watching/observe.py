@@ -109,7 +109,13 @@ class Watch:
     def _begins(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         """Before a step; one that takes a closure has its gradients only after each call of it."""
         self._look(optimizer)
-        return behind_closure(args, kwargs, lambda: self._look(optimizer))
+        return behind_closure(args, kwargs, lambda: self._look_again(optimizer))
+
+    def _look_again(self, optimizer: Optimizer) -> None:
+        """Within a step, after a call of its closure: what was written since it began, the step wrote itself."""
+        for one in self._held(optimizer):
+            one.version = one.parameter._version
+        self._look(optimizer)
 
     def _look(self, optimizer: Optimizer) -> None:
         held = self._held(optimizer)

@@ -193,7 +193,13 @@ def sentences(seen: Account) -> Iterator[str]:
     if seen.skipped:
         yield f"{seen.skipped} steps were skipped: a scaled gradient was not finite"
     if seen.unseen:
-        yield f"{names(seen.unseen)}: in a captured graph, which calls no hook, so its runs are not known"
+        hidden = ["the model" if not name else name.removesuffix(":") for name in seen.unseen]
+        yield f"{names(hidden)}: in a captured graph, which calls no hook, so its runs are not known"
+    elif all(not path.calls for path in seen.modules.values()) and any(one.nonzero for one in seen.weights.values()):
+        yield "gradients came, but no call of the model was seen: if compiled before, it calls no hook"
+    if not seen.steps:
+        why = "no step was seen of an optimizer that holds a weight of the model"
+        yield f"{why}; a loop without one of torch says seen.step() at the end of each"
     if seen.terms_lack and seen.terms:
         yield f"terms: {seen.terms_lack}"
 
@@ -224,4 +230,4 @@ def _moved(weight: Weight) -> Iterator[str]:
         what = f"moved on {weight.moved_without} steps that gave it no gradient but zeros"
         yield f"{what}, by momentum or decay; {cure(weight.zero_reasons)}"
     if weight.written:
-        yield f"was written into {weight.written} times between the steps of the optimizers that are watched"
+        yield f"written into {weight.written} times between the steps of the optimizers that are watched"

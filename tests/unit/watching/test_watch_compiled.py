@@ -169,6 +169,21 @@ def test_what_no_graph_told_is_not_called_idle(how: str) -> None:
     _, _, seen, _ = run(Parted, how, "late")
     assert {runs.calls for name, runs in seen.modules.items() if name} == {0}
     assert set(seen.weights["plus.weight"].reasons) == {"the loss does not depend on it"}
+    assert seen.table().endswith("\nthe model: in a captured graph, which calls no hook, so its runs are not known")
+
+
+def test_graphs_that_knew_nothing_of_the_watch_are_told() -> None:
+    net, x = nn.Sequential(nn.Linear(2, 2), nn.ReLU()), torch.ones(3, 2)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    called = torch.compile(net, backend="aot_eager")
+    called(x).sum().backward()
+    optimizer.zero_grad()
+    with wye.watch(called, optimizer) as seen:
+        called(x).sum().backward()
+        optimizer.step()
+    assert (seen.unseen, {runs.calls for runs in seen.modules.values()}) == ([], {0})
+    said = "gradients came, but no call of the model was seen: if compiled before, it calls no hook"
+    assert seen.table().splitlines()[-1] == said
 
 
 def test_a_layer_of_torch_compiled_in_place_is_captured_once_any_hook_is_on_it() -> None:

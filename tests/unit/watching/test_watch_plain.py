@@ -236,13 +236,39 @@ ERRORS: dict[str, tuple[Callable[[], Any], list[str]]] = {
             "give one of torch.optim; where another makes the steps, leave it out and call seen.step()",
         ],
     ),
+    "one that is no module": (
+        lambda: wye.watch(3),  # type: ignore[arg-type]
+        ["only modules are watched.", "watch(...)", "int", "give a module, or several"],
+    ),
+    "nothing": (
+        lambda: wye.watch([]),
+        ["there is nothing to watch.", "watch(...)", "no module", "give a module, or several"],
+    ),
+    "a number for an optimizer": (
+        lambda: wye.watch(nn.ReLU(), 3),  # type: ignore[arg-type]
+        [
+            "only optimizers of torch tell their steps.",
+            "watch(...)",
+            "int",
+            "give one of torch.optim; where another makes the steps, leave it out and call seen.step()",
+        ],
+    ),
+    "a loss that is a function": (
+        lambda: wye.watch(nn.ReLU(), None, nn.functional.mse_loss),  # type: ignore[arg-type]
+        [
+            "only modules are watched.",
+            "watch(...)",
+            "function",
+            "leave out a loss that is a function; give a wye.Objective to be told of its terms",
+        ],
+    ),
     "every": (
         lambda: wye.watch(nn.ReLU(), every=0),
-        ["`every` counts.", "watch(...)", "every=0", "give a whole number, 1 or more"],
+        ["`every` is not a number of steps.", "watch(...)", "every=0", "give a whole number, 1 or more"],
     ),
     "elements": (
         lambda: wye.watch(nn.ReLU(), elements=0.5),  # type: ignore[arg-type]
-        ["`elements` counts.", "watch(...)", "elements=0.5", "give a whole number, 1 or more"],
+        ["`elements` is not a number of elements.", "watch(...)", "elements=0.5", "give a whole number, 1 or more"],
     ),
 }
 
@@ -274,3 +300,32 @@ def test_several_objectives_have_a_number_before_their_names() -> None:
     assert seen.weights["objective:1:scale"].nonzero == 1
     assert list(seen.account.contexts) == ["1:scale"]
     assert (seen.account.batch.entries, seen.account.batch.bytes) == (16, 64)
+
+
+def test_what_lbfgs_writes_within_a_step_is_its_own() -> None:
+    net, x = nn.Linear(3, 1), torch.randn(8, 3)
+    optimizer = torch.optim.LBFGS(net.parameters(), max_iter=4)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = (net(x) - 1).square().mean()
+        loss.backward()
+        return loss
+
+    with wye.watch(net, optimizer) as seen:
+        for _ in range(2):
+            optimizer.step(closure)
+        with torch.no_grad():
+            net.bias.clamp_(max=0.5)
+        optimizer.step(closure)
+    assert (seen.weights["weight"].written, seen.weights["bias"].written) == (0, 1)
+    assert seen.table().endswith("bias: written into 1 times between the steps of the optimizers that are watched")
+
+
+def test_an_optimizer_of_another_model_is_told_as_such() -> None:
+    net, other = nn.Linear(2, 1), nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(other.parameters(), lr=0.1)
+    with wye.watch(net, optimizer) as seen:
+        other(torch.ones(3, 2)).sum().backward()
+        optimizer.step()
+    assert seen.table().startswith("no step was seen of an optimizer that holds a weight of the model; ")
