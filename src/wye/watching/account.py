@@ -57,8 +57,9 @@ class Weight:
     movement: Series = field(default_factory=Series)
     looked: int = 0
     whole: bool = True
-    _first: tuple[float, ...] = ()
-    _rest: tuple[float, ...] = ()
+    _sums: tuple[float, ...] = ()
+    _last: tuple[float, ...] = ()
+    _next: int = 0
 
     @property
     def steps(self) -> int:
@@ -75,23 +76,22 @@ class Weight:
         self.looked += 1
         self.whole &= whole
         parts = (moved, *split) if split is not None else (moved,)
-        if not self._first:
-            self._first, self._rest = parts, (0.0,) * len(parts)
-        else:  # a step that cannot be split leaves none of the run split
-            self._rest = tuple(sum(two) for two in zip(self._rest, parts, strict=False))
+        between = self.steps - self.none - 1 - self._next
+        before = self._last or parts  # a step that cannot be split leaves none of the run split
+        added = [one + between * (last + one) / 2 for last, one in zip(before, parts, strict=False)]
+        self._sums = tuple(map(sum, zip(self._sums or (0.0,) * len(added), added, strict=False)))
+        self._last, self._next = parts[: len(self._sums)], self.steps - self.none
         if split is not None:
             self.movement.add(step, split)
 
     def _in_all(self, part: int) -> float | None:
-        """A sum over the run. The first step is not like the others, without momentum yet, and stands for itself."""
+        """A sum over the run; a step that was not looked at is as those around it that were, halfway."""
         had = self.steps - self.none
         if not had:
             return 0.0
-        if part >= len(self._rest):
+        if part >= len(self._last):
             return None
-        if self.looked == 1:
-            return self._first[part] * had
-        return self._first[part] + self._rest[part] / (self.looked - 1) * (had - 1)
+        return self._sums[part] + (had - self._next) * self._last[part]
 
     @property
     def moved(self) -> float | None:

@@ -33,7 +33,7 @@ def watch(
         optimizer: whose steps are counted, or several; None: of every optimizer that holds a weight of the model.
         objective: a loss that is a module, or several. Its weights are told of too, under `objective:`; if it is an
             `Objective`, so are its terms.
-        every: of how many steps one is looked at for movement and terms.
+        every: of how many steps one is looked at for movement and terms; for movement, more of the first ones.
         elements: of how many elements of a weight the movement is looked at; None: of all.
 
     Returns:

@@ -10,7 +10,7 @@
          "size": 4096, "steps": 200, "none": 101, "zero": 0, "nonzero": 99,
          "reasons": {"When control > 0.5 sent no sample": 101}, "zero_reasons": {},
          "moved": 41.2, "by_gradient": 40.1, "by_momentum": 3.5, "by_decay": 0.0, "exact": false,
-         "moved_without": 0, "written": 0, "looked": 4,
+         "moved_without": 0, "written": 0, "looked": 8,
          "movement": [{"step": 0, "gradient": 0.3, "momentum": 0.0, "decay": 0.0}]}},
      "terms":   {"ce": {"since": 0, "until": null, "value": [{"step": 0, "is": 2.3}], "weight": [], "share": []}},
      "terms_lack": "",

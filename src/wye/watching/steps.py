@@ -42,7 +42,7 @@ class Look:
         zero: those with a gradient of zeros.
         reasons: why, for each weight without a gradient.
         zero_reasons: why, for each with zeros.
-        due: the ids of the weights whose movement is told: on their first step with a gradient, and each `every` more.
+        due: the ids of the weights whose movement is told, by how many steps with a gradient each has had.
         snapshot: the state before the step, of those, and of the weights with zeros.
     """
 
@@ -59,7 +59,7 @@ class Look:
             if grad is None:
                 self.none.append(one)
                 continue
-            if one.taught % every == 0:
+            if is_due(one.taught, every):
                 due.append(one)
             if not grad.is_cpu:
                 away.append(one)
@@ -121,6 +121,14 @@ class Look:
                 if part.gradient is not None and part.momentum is not None and part.decay is not None:
                     split = (part.gradient * scale, part.momentum * scale, part.decay * scale)
                 one.account.add(step, part.moved * scale, split, part.sampled == part.of)
+
+
+def is_due(taught: int, every: int) -> bool:
+    """Whether movement is looked at after so many steps: each `every`, and before that ever more rarely.
+
+    Momentum is nothing on the first step, and grows on the next ones: that alone would tell of no short run.
+    """
+    return taught % every == 0 or (taught < every and taught.bit_count() == 1)
 
 
 def tally(reasons: Counter[str], why: str) -> None:

@@ -181,7 +181,7 @@ def test_the_runs_say_what_they_are_made_to_say() -> None:
     assert nodes["elements"] is None
     assert nodes["weights"]["deep.then.weight"]["none"] == 3
     assert nodes["weights"]["last.weight"]["by_decay"] > 0
-    assert [one["step"] for one in nodes["weights"]["last.weight"]["movement"]] == [0, 2, 4]
+    assert [one["step"] for one in nodes["weights"]["last.weight"]["movement"]] == [0, 1, 2, 4]
     plain = told["of_a_plain_module"]
     assert len(plain["ways"]) == 2
     assert plain["weights"]["deep.weight"]["zero"] == 1

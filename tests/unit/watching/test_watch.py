@@ -175,10 +175,10 @@ weight, gradient on 2 steps  steps  non-zero  zero  none
 deep.then.weight                 2         1     0     1
 deep.then.bias                   2         1     0     1
 
-how far weights moved, estimated  moved  by gradient  by momentum  by decay
-0.weight                           2.44         2.44            0         0
-0.bias                             1.22         1.22            0         0
-deep.then.weight                  0.271        0.271            0         0
-deep.then.bias                      0.2          0.2            0         0
+how far weights moved, exact  moved  by gradient  by momentum  by decay
+0.weight                       2.82         2.82            0         0
+0.bias                         1.41         1.41            0         0
+deep.then.weight              0.271        0.271            0         0
+deep.then.bias                  0.2          0.2            0         0
 
 deep.then.weight, deep.then.bias: no gradient on 1 of 2 steps: When control > 0.5 sent no sample"""
