@@ -20,7 +20,9 @@ WIDE = 10_000
 ROWS = 40
 """The most weights that have a row each; what is left out stands in `weights` and in the JSON."""
 NAMES = 8
-"""The most names before a sentence."""
+"""The most names before a sentence, and in a way."""
+WAYS = 16
+"""The most ways that have a row each: those that were gone most often."""
 
 
 class Block(NamedTuple):
@@ -113,6 +115,8 @@ def _ways(seen: Account) -> Block:
         (shown(way, ways), *_counts(path), f"{path.calls / total:.0%}")
         for way, path in sorted(ways.items(), key=lambda item: (-item[1].calls, item[0]))
     ]
+    if len(rows) > WAYS:
+        rows = [*rows[:WAYS], (f"… {len(rows) - WAYS} ways more, none of them gone more often", "", "", "")]
     return Block((f"way through the model, {total} calls", "runs", "samples", "share"), rows)
 
 
@@ -120,10 +124,11 @@ def shown(way: Sequence[str], ways: Iterable[Sequence[str]]) -> str:
     """A way by the modules that are not on all of them, as often as they ran: `first > mids.0 x 3 > last`."""
     groups = [(name, len(list(same))) for name, same in groupby(way)]
     everywhere = set.intersection(*(set(one) for one in ways if tuple(one) != ("…",)), set(way))
-    if len(groups) > 8:
+    if len(groups) > NAMES:
         shorter = [(("…", 1) if name in everywhere else (name, count)) for name, count in groups]
         groups = [group for group, _ in groupby(shorter)]
-    return " > ".join(name if count == 1 else f"{name} x {count}" for name, count in groups) or "no module"
+    told = [name if count == 1 else f"{name} x {count}" for name, count in groups] or ["no module"]
+    return " > ".join(told if len(told) <= 2 * NAMES else [*told[:NAMES], f"… {len(way)} in all … > {told[-1]}"])
 
 
 def _weights(seen: Account) -> Block:

@@ -48,3 +48,30 @@ def test_those_that_moved_farthest_are_kept_in_their_order() -> None:
     kept = [int(line.partition(".")[0]) for line in lines[start : start + 40]]
     assert kept == sorted(kept)
     assert lines[start + 40] == "… 10 that moved less"
+
+
+class Skipping(nn.Module):
+    """Leaves out another of its layers on each call."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(layers))
+
+    def forward(self, x: torch.Tensor, without: int) -> torch.Tensor:
+        for place, layer in enumerate(self.layers):
+            x = x if place == without else layer(x)
+        return x
+
+
+def test_of_many_ways_those_gone_most_often_have_rows_that_can_be_read() -> None:
+    net = Skipping(40)
+    with wye.watch(net) as seen:
+        for without in [*range(40), 7, 7]:
+            net(torch.ones(3, 2), without)
+    lines = seen.table().splitlines()
+    assert lines[0].split() == ["way", "through", "the", "model,", "42", "calls", "runs", "samples", "share"]
+    begin = " > ".join(f"layers.{place}" for place in (0, 1, 2, 3, 4, 5, 6, 8))
+    assert lines[1].split("  ")[0] == f"{begin} > … 39 in all … > layers.39"
+    assert lines[1].split()[-3:] == ["3", "9", "7%"]
+    assert lines[17] == "… 24 ways more, none of them gone more often"
+    assert max(map(len, lines[:18])) < 160
