@@ -188,8 +188,13 @@ def is_leaf(module: nn.Module) -> bool:
 
 
 def rows(args: Any, output: Any) -> int:
-    """The entries of the first axis of the first tensor that went in, else of the first that came out."""
-    tensor = args[0] if args and args[0].__class__ is Tensor else next(tensors_in((args, output)), None)
+    """The entries of the first axis of the first tensor that went in; else, as by keywords, of the first that came out.
+
+    A number among the outputs, such as a loss, has no samples to count.
+    """
+    tensor = args[0] if args and args[0].__class__ is Tensor else next(tensors_in(args), None)
+    if tensor is None:
+        tensor = next((one for one in tensors_in(output) if one.is_nested or one.dim()), None)
     if tensor is None:
         return 1
     if tensor.is_meta:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, cast
 
 import torch
@@ -48,7 +48,7 @@ class Batch:
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """The tensors in nested tuples, lists and mappings."""
+    """The tensors in nested tuples, lists, mappings and dataclasses."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, Mapping):
@@ -57,6 +57,9 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, tuple | list):
         for one in cast(tuple[Any, ...], value):
             yield from tensors_in(one)
+    elif is_dataclass(value):
+        for one in fields(value):
+            yield from tensors_in(getattr(value, one.name, None))
 
 
 def bytes_of(tensor: Tensor) -> int:

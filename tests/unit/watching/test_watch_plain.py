@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -261,3 +262,33 @@ def test_what_lbfgs_writes_within_a_step_is_its_own() -> None:
         optimizer.step(closure)
     assert (seen.weights["weight"].written, seen.weights["bias"].written) == (0, 1)
     assert seen.table().endswith("bias: written into 1 times between the steps of the optimizers that are watched")
+
+
+@dataclass
+class Answer:
+    """What a model returns in a class of its own, a number first."""
+
+    loss: Tensor
+    hidden: Tensor
+
+
+class Answers(nn.Module):
+    """Takes keywords alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 3)
+
+    def forward(self, *, x: Tensor) -> Answer:
+        hidden = self.a(x)
+        return Answer(hidden.square().mean() + 0 * self.b(hidden).sum(), hidden)
+
+
+def test_keywords_and_dataclasses_are_looked_into() -> None:
+    net = Answers()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with wye.watch(net, optimizer) as seen:
+        net(x=torch.ones(5, 3)).loss.backward()
+        optimizer.step()
+    assert seen.modules[""] == Path(1, 5)
+    assert seen.weights["b.weight"].zero_reasons == {"a product with zeros let no gradient through": 1}
