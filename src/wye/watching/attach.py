@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 from torch import nn
 from torch.optim import Optimizer
@@ -15,9 +15,9 @@ SAID = {"every": "steps", "elements": "elements"}
 
 
 def watch(
-    model: nn.Module | Iterable[nn.Module],
+    model: nn.Module | Iterable[nn.Module] | Mapping[str, nn.Module],
     optimizer: Optimizer | Iterable[Optimizer] | None = None,
-    objective: nn.Module | Iterable[nn.Module] | None = None,
+    objective: nn.Module | Iterable[nn.Module] | Mapping[str, nn.Module] | None = None,
     *,
     every: int = 50,
     elements: int | None = 256,
@@ -29,7 +29,7 @@ def watch(
     splits its movement into what the gradient, momentum and decay did. `docs/watch.md` tells of it all.
 
     Args:
-        model: any module, or several.
+        model: any module, or several, in a list or by name in a dict.
         optimizer: whose steps are counted, or several; None: of every optimizer that holds a weight of the model.
         objective: a loss that is a module, or several. Its weights are told of too, under `objective:`; if it is an
             `Objective`, so are its terms.
@@ -56,33 +56,34 @@ def watch(
         >>> print(seen.table().splitlines()[-1])
         0.then.weight, 0.then.bias: no gradient on 1 of 2 steps: When control > 0.5 sent no sample
     """
-    models = [plain(one) for one in several(model)]
+    models = {name: plain(one) for name, one in named("", model).items()}
     if not models:
         raise InputError("there is nothing to watch.", "watch(...)", "no module", "give a module, or several")
     given: Any = optimizer
-    optimizers: list[Any] = [] if given is None else [given] if hasattr(given, "param_groups") else several(given)
+    optimizers: list[Any] = [] if given is None else [given] if hasattr(given, "param_groups") else list(several(given))
     for name, number in (("every", every), ("elements", 1 if elements is None else elements)):
         if type(number) is not int or number < 1:
             what, fix = f"`{name}` is not a number of {SAID[name]}.", "give a whole number, 1 or more"
             raise InputError(what, "watch(...)", f"{name}={number!r}", fix)
-    named = numbered("", models)
-    losses = [] if objective is None else several(objective)
-    objectives = numbered(OBJECTIVE, losses)
+    objectives = {} if objective is None else named(OBJECTIVE, objective)
     for name, one in objectives.items():
         loss = plain(one, "leave out a loss that is a function; give a wye.Objective to be told of its terms")
-        if not any(loss is other for other in models):
-            named[name] = loss
-    return Watch(named, [telling(one) for one in optimizers], objectives, every, elements)
+        if not any(loss is other for other in models.values()):
+            models[name] = loss
+    return Watch(models, [telling(one) for one in optimizers], objectives, every, elements)
 
 
-def numbered(prefix: str, modules: Sequence[nn.Module]) -> dict[str, nn.Module]:
-    """Modules by what their names begin with: several have a number."""
+def named(prefix: str, given: Any) -> dict[str, nn.Module]:
+    """Modules by what their names begin with: several have a number, or the name that a dict gives them."""
+    if isinstance(given, Mapping):
+        return {f"{prefix}{name}:": one for name, one in cast(Mapping[str, nn.Module], given).items()}
+    modules = list(several(given))
     return {prefix if len(modules) == 1 else f"{prefix}{place}:": one for place, one in enumerate(modules)}
 
 
-def several(given: Any) -> list[Any]:
+def several(given: Any) -> Iterable[Any]:
     """What was given, or each of what a collection holds; whether it is of the right kind is asked of each."""
-    return list(given) if isinstance(given, Iterable) and not isinstance(given, nn.Module | str | Mapping) else [given]
+    return given if isinstance(given, Iterable) and not isinstance(given, nn.Module | str | Mapping) else [given]
 
 
 def plain(model: Any, fix: str = "give a module, or several") -> nn.Module:

@@ -24,6 +24,8 @@ DETACHED = "was detached before"
 BACKWARD = "no backward reached the model"
 FROZEN = "it does not require one"
 LEFT = "zeros were left by zero_grad(set_to_none=False), and no new gradient came"
+MADE_ZERO = ("a product with zeros", "`where`", "a mask")
+"""Causes that a branch would do without."""
 UNSEEN = "where it became zero was not looked into"
 
 
@@ -221,4 +223,6 @@ def cure(why: Iterable[str]) -> str:
     whys = list(why)
     if any(one.startswith(LEFT) for one in whys):
         return "call optimizer.zero_grad() with set_to_none=True"
-    return "send the samples past it with wye.When, so that its gradient is None; or leave out momentum and decay"
+    if any(cause in one for one in whys for cause in MADE_ZERO):
+        return "run the layer only for samples that need it, with wye.When: its gradient is None then"
+    return "set weight.grad = None before such a step, and the optimizer leaves it alone"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from itertools import groupby
 from typing import NamedTuple
@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from .account import Account, Path, Weight
-from .attribute import cure, within
+from .account import Account, Path
+from .attribute import within
+from .stories import sentences
 
 WIDE = 10_000
 """Columns of a text that nobody wraps."""
@@ -183,56 +184,3 @@ def _contexts(seen: Account) -> Block:
         if seen.batch.bytes
     ]
     return Block(("context of the objective", "shape", "dtype", "bytes", "the batch's bytes"), rows)
-
-
-# what is said of them
-
-
-def sentences(seen: Account) -> Iterator[str]:
-    """One line for all weights that share a story."""
-    yield from _told(seen.weights, _why)
-    yield from _told(seen.weights, _moved)
-    left = [key for key, weight in seen.weights.items() if not weight.steps]
-    if left and len(left) < len(seen.weights):
-        yield f"{names(left)}: in no optimizer that stepped"
-    if seen.skipped:
-        yield f"{seen.skipped} steps were skipped: a scaled gradient was not finite"
-    if seen.unseen:
-        hidden = ["the model" if not name else name.removesuffix(":") for name in seen.unseen]
-        yield f"{names(hidden)}: in a captured graph, which calls no hook, so its runs are not known"
-    elif all(not path.calls for path in seen.modules.values()) and any(one.nonzero for one in seen.weights.values()):
-        yield "gradients came, but no call of the model was seen: if compiled before, it calls no hook"
-    if not seen.steps:
-        why = "no step was seen of an optimizer that holds a weight of the model"
-        yield f"{why}; a loop without one of torch says seen.step() at the end of each"
-    if seen.terms_lack and seen.terms:
-        yield f"terms: {seen.terms_lack}"
-
-
-def _told(weights: Mapping[str, Weight], tell: Callable[[Weight], Iterable[str]]) -> Iterator[str]:
-    stories: dict[str, list[str]] = {}
-    for key, weight in weights.items():
-        for story in tell(weight):
-            stories.setdefault(story, []).append(key)
-    return (f"{names(keys)}: {story}" for story, keys in stories.items())
-
-
-def names(keys: Sequence[str]) -> str:
-    """The first of them, and how many more."""
-    more = len(keys) - NAMES
-    return ", ".join(keys) if more <= 0 else f"{', '.join(keys[:NAMES])} and {more} more"
-
-
-def _why(weight: Weight) -> Iterator[str]:
-    for why, count in weight.reasons.most_common():
-        yield f"no gradient on {count} of {weight.steps} steps: {why}"
-    for why, count in weight.zero_reasons.most_common():
-        yield f"a gradient of zeros on {count} of {weight.steps} steps: {why}"
-
-
-def _moved(weight: Weight) -> Iterator[str]:
-    if weight.moved_without:
-        what = f"moved on {weight.moved_without} steps that gave it no gradient but zeros"
-        yield f"{what}, by momentum or decay; {cure(weight.zero_reasons)}"
-    if weight.written:
-        yield f"written into {weight.written} times between the steps of the optimizers that are watched"

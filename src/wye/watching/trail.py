@@ -24,10 +24,10 @@ WORDS = {
     "Relu": "relu was closed for all",
     "Threshold": "relu was closed for all",
     "Clamp": "clamp cut all of it",
-    "Addmm": "its input was all zeros",
-    "Mm": "its input was all zeros",
-    "Bmm": "its input was all zeros",
-    "Convolution": "its input was all zeros",
+    "Addmm": "what it was multiplied with was all zeros",
+    "Mm": "what it was multiplied with was all zeros",
+    "Bmm": "what it was multiplied with was all zeros",
+    "Convolution": "what it was multiplied with was all zeros",
 }
 LOST = "the loss gave the model's output a gradient of zeros"
 EMPTY = "it ran on an empty batch"

@@ -75,3 +75,19 @@ def test_of_many_ways_those_gone_most_often_have_rows_that_can_be_read() -> None
     assert lines[1].split()[-3:] == ["3", "9", "7%"]
     assert lines[17] == "… 24 ways more, none of them gone more often"
     assert max(map(len, lines[:18])) < 160
+
+
+def test_many_stories_of_one_kind_are_told_together() -> None:
+    lines = watched(60, range(20, 50)).splitlines()
+    named = ", ".join(f"{place}.weight" for place in range(20, 28))
+    assert lines[-1] == f"{named} and 22 more: no gradient on 1 of 1 steps: its module did not run"
+
+
+def test_models_may_be_named() -> None:
+    nets = {"G": nn.Linear(2, 2), "D": nn.Linear(2, 1)}
+    optimizer = torch.optim.SGD(nets["G"].parameters(), lr=0.1)
+    with wye.watch(nets, optimizer) as seen:
+        nets["G"](torch.ones(3, 2)).sum().backward()
+        optimizer.step()
+    assert list(seen.weights) == ["G:weight", "G:bias", "D:weight", "D:bias"]
+    assert seen.modules["G:"].calls == 1

@@ -126,7 +126,7 @@ def test_why_the_gradient_was_zero(name: str) -> None:
 
 def test_an_input_of_zeros_and_a_loss_of_zeros_are_told_apart() -> None:
     seen = watched(lambda net, x: net.a(0 * x))
-    assert seen.weights["a.weight"].zero_reasons == {"its input was all zeros": 4}
+    assert seen.weights["a.weight"].zero_reasons == {"what it was multiplied with was all zeros": 4}
     assert seen.weights["a.bias"].nonzero == 4
     seen = watched(lambda net, x: net.a(x), loss=lambda y: (y * 0).sum())
     lost = "the loss gave the model's output a gradient of zeros"
@@ -159,7 +159,7 @@ def test_left_over_zeros_are_told_with_the_reason_and_the_cure() -> None:
     assert (weight.nonzero, weight.zero, weight.zero_reasons) == (3, 3, {left: 3})
     assert weight.moved_without == moved == 3
     line = (
-        "a.weight, a.bias: moved on 3 steps that gave it no gradient but zeros, by momentum or decay; "
+        "a.weight, a.bias: moved on 3 of 6 steps while its gradient was all zeros, by momentum or decay; "
         "call optimizer.zero_grad() with set_to_none=True"
     )
     assert line in seen.table().splitlines()
@@ -261,7 +261,7 @@ def test_what_lbfgs_writes_within_a_step_is_its_own() -> None:
             net.bias.clamp_(max=0.5)
         optimizer.step(closure)
     assert (seen.weights["weight"].written, seen.weights["bias"].written) == (0, 1)
-    assert seen.table().endswith("bias: written into 1 times between the steps of the optimizers that are watched")
+    assert seen.table().endswith("bias: written into before 1 of 3 steps, by no optimizer that is watched")
 
 
 @dataclass
