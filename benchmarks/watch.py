@@ -64,10 +64,11 @@ def measured(what: str, make: Callable[[], tuple[nn.Module, Tensor]]) -> Row:
 def stepping(net: nn.Module, x: Tensor, watched: bool) -> Callable[[], None]:
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4)
     seen = wye.watch(net, optimizer) if watched else None
+    target = torch.randn_like(net(x))
 
     def step() -> None:
         optimizer.zero_grad()
-        net(x).square().mean().backward()
+        (net(x) - target).square().mean().backward()
         optimizer.step()
 
     step.seen = seen  # type: ignore[attr-defined]  # as long as the net lives, so does the watch
