@@ -139,6 +139,7 @@ class Account:
         modules: the modules that hooks saw.
         ways: the innermost modules that one call of a model ran, in order.
         unseen: the modules in captured graphs.
+        strangers: how many weights the optimizers hold beside those of the models.
         weights: the weights by their first name.
         terms: the terms of the objective.
         terms_lack: why there are none, or why they lack a weight or a share; empty where nothing is missing.
@@ -155,6 +156,7 @@ class Account:
     modules: Mapping[str, Path]
     ways: Mapping[tuple[str, ...], Path]
     unseen: Sequence[str]
+    strangers: int
     weights: Mapping[str, Weight]
     terms: Mapping[str, Term]
     terms_lack: str

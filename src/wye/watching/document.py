@@ -5,7 +5,7 @@
      "paths":   {"deep.then": {"calls": 99, "samples": 3120}},
      "modules": {"deep.then.0": {"calls": 99, "samples": 3120}},
      "ways":    [{"modules": ["0", "deep.then.0"], "calls": 99, "samples": 6336}],
-     "unseen":  [],
+     "unseen":  [], "strangers": 0,
      "weights": {"deep.then.0.weight": {
          "size": 4096, "steps": 200, "none": 101, "zero": 0, "nonzero": 99,
          "reasons": {"When control > 0.5 sent no sample": 101}, "zero_reasons": {},
@@ -52,6 +52,7 @@ def document(seen: Account) -> str:
         "modules": _counts(seen.modules),
         "ways": [{"modules": list(way), "calls": n.calls, "samples": n.samples} for way, n in seen.ways.items()],
         "unseen": list(seen.unseen),
+        "strangers": seen.strangers,
         "weights": {key: _weight(weight) for key, weight in seen.weights.items()},
         "terms": {name: _term(term) for name, term in seen.terms.items()},
         "terms_lack": seen.terms_lack,

@@ -59,6 +59,7 @@ class Watch:
         self.weights = {one.keys[0]: one.account for one in self._all.values()}
         self._next = count()
         self._numbers: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
+        self._strangers = set[int]()
         self._known: dict[int, tuple[tuple[int, ...], list[Held]]] = {}
         self._calls = Calls(models)
         self._roots = Roots(
@@ -102,6 +103,8 @@ class Watch:
         if known is None or known[0] != sizes:
             weights = [weight for group in optimizer.param_groups for weight in group["params"]]
             known = sizes, [self._all[id(weight)] for weight in weights if id(weight) in self._all]
+            if known[1]:
+                self._strangers |= {id(weight) for weight in weights if id(weight) not in self._all}
             self._known[self._who(optimizer)] = known
             measure(known[1])
         return known[1]
@@ -239,7 +242,7 @@ class Watch:
             if node.paths
         }
         counts = self.steps, self.skipped, self.every, self.elements
-        told = junctions, self.paths, self.modules, self.ways, self.unseen, self.weights
+        told = junctions, self.paths, self.modules, self.ways, self.unseen, len(self._strangers), self.weights
         lack = next((terms.why_not for terms in self._terms.values() if terms.why_not), "")
         contexts = {
             f"{prefix}{name}": one for prefix, terms in self._terms.items() for name, one in terms.contexts.items()

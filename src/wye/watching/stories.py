@@ -44,6 +44,8 @@ def sentences(seen: Account) -> Iterator[str]:
         yield f"{names(hidden)}: in a captured graph, which calls no hook, so its runs are not known"
     elif all(not path.calls for path in seen.modules.values()) and any(one.nonzero for one in seen.weights.values()):
         yield "gradients came, but no call of the model was seen: if compiled before, it calls no hook"
+    if seen.strangers:
+        yield f"the optimizers hold weights that are in no watched module: {seen.strangers}"
     if not seen.steps:
         why = "no step was seen of an optimizer that holds a weight of the model"
         yield f"{why}; a loop without one of torch says seen.step() at the end of each"

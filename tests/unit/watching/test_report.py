@@ -91,3 +91,15 @@ def test_models_may_be_named() -> None:
         optimizer.step()
     assert list(seen.weights) == ["G:weight", "G:bias", "D:weight", "D:bias"]
     assert seen.modules["G:"].calls == 1
+
+
+def test_a_layer_that_was_put_in_place_of_another_is_seen_by_what_the_optimizer_holds() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    seen = wye.watch(net)
+    net[1] = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    net(torch.ones(3, 2)).sum().backward()
+    optimizer.step()
+    seen.stop()
+    assert seen.account.strangers == 2
+    assert "the optimizers hold weights that are in no watched module: 2" in seen.table().splitlines()
