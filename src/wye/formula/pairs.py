@@ -11,6 +11,9 @@ from .graph import Axes
 Tensor = Any
 Step = tuple[int, int, Axes]
 
+TYPICAL = 64
+"""What a size counts as that is not known before the run."""
+
 
 class Contraction:
     """`sum` or `mean` of a product over the axes `lost`.
@@ -49,15 +52,15 @@ class Contraction:
     def plan(self, factors: Sequence[Tensor]) -> list[Step]:
         """Which two factors meet, step by step, and what they lose; the result goes to the end of the row."""
         if self.capturing():
-            return self.planned([tuple(factor.shape) for factor in factors])
+            return self.planned([factor.shape for factor in factors])
         key = tuple([factor.shape for factor in factors])
         if key not in self.plans:
-            self.plans[key] = self.planned([tuple(factor.shape) for factor in factors])
+            self.plans[key] = self.planned([factor.shape for factor in factors])
         return self.plans[key]
 
-    def planned(self, shapes: Sequence[tuple[int, ...]]) -> list[Step]:
+    def planned(self, shapes: Sequence[Sequence[int | None]]) -> list[Step]:
         sizes = {
-            name: size
+            name: TYPICAL if size is None else size
             for own, shape in zip(self.axes, shapes, strict=True)
             for name, size in zip(own, shape, strict=True)
         }
