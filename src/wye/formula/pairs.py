@@ -19,7 +19,7 @@ class Contraction:
     """`sum` or `mean` of a product over the axes `lost`.
 
     Args:
-        kernels: the front's `pair_recipe`, `pair`, `permute`, `insert`, `reduce_sum` and `reduce_mean`.
+        kernels: the front's `multiply`, `pair_recipe`, `pair`, `permute`, `insert`, `reduce_sum` and `reduce_mean`.
         capturing: whether a framework is capturing a graph; nothing is kept then.
         axes: the axes of each factor.
         lost: the axes that are summed.
@@ -86,7 +86,7 @@ class Contraction:
             recipe = self.kernels["pair_recipe"](plan, left[1], right[1], self.mean, ())
             return self.kernels["pair"](recipe, left[0], right[0]), plan.result
         axes = tuple(dict.fromkeys((*left[1], *right[1])))
-        value = self.laid(*left, axes) * self.laid(*right, axes)
+        value = self.kernels["multiply"](self.laid(*left, axes), self.laid(*right, axes))
         dims = tuple(axes.index(name) for name in lost)
         kept = tuple(name for name in axes if name not in lost)
         if not dims:

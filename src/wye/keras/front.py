@@ -42,7 +42,7 @@ def standard(x: Array, *facts: Any) -> Array:
     """(x - mean(x)) / sqrt(var(x) + eps), from `eps` if there is one, and the axes it goes along."""
     *eps, dims = facts
     centred, var = ops.subtract(x, f.mean(x, dims, True)), f.var(x, dims, True)
-    return ops.divide(centred, ops.sqrt(ops.add(var, eps[0]) if eps else var))
+    return ops.divide(centred, ops.sqrt(k.add(var, eps[0]) if eps else var))
 
 
 def sum_of_weighted_difference(weight: Array, a: Any, b: Any, dims: tuple[int, ...] | None) -> Array:
@@ -71,18 +71,18 @@ KERNELS: dict[str, Any] = {
     "over": ops.divide,
     "standard": standard,
     "sum_of_weighted_difference": sum_of_weighted_difference,
-    "add": ops.add,
+    "add": k.add,
     "subtract": ops.subtract,
     "multiply": ops.multiply,
     "divide": ops.divide,
     "power": ops.power,
-    "remainder": ops.mod,
-    "equal": ops.equal,
-    "unequal": ops.not_equal,
-    "below": ops.less,
-    "at_most": ops.less_equal,
-    "above": ops.greater,
-    "at_least": ops.greater_equal,
+    "remainder": f.remainder,
+    "equal": k.in_one_dtype(ops.equal),
+    "unequal": k.in_one_dtype(ops.not_equal),
+    "below": k.in_one_dtype(ops.less),
+    "at_most": k.in_one_dtype(ops.less_equal),
+    "above": k.in_one_dtype(ops.greater),
+    "at_least": k.in_one_dtype(ops.greater_equal),
     "permute": ops.transpose,
     "insert": ops.expand_dims,
     "select": k.select,

@@ -11,7 +11,7 @@ from keras import ops
 
 from ..formula import refusals
 from ..formula.numeric import compute
-from .kernels import BOOLEAN, FLOATS, WHOLE, Array, Tensor, broadcast, is_empty, number_dtype, sizes, truth
+from .kernels import BOOLEAN, FLOATS, WHOLE, Array, Tensor, add, broadcast, in_one_dtype, is_empty, number_dtype, sizes, truth
 from .products import lengths
 
 Dims = tuple[int, ...]
@@ -79,9 +79,12 @@ def _joined(function: Callable[[Array, Array], Array], values: Sequence[Any]) ->
     for other in others:
         found = function(result, other)
         if not SHARES_TIES and found.dtype in FLOATS:
-            found = ops.where(ops.equal(result, other), ops.add(result * 0.5, other * 0.5), found)
+            found = ops.where(ops.equal(result, other), add(result * 0.5, other * 0.5), found)
         result = found
     return result
+
+
+remainder = in_one_dtype(ops.mod)
 
 
 def modulo(x: Any, y: Any) -> Any:
@@ -90,14 +93,14 @@ def modulo(x: Any, y: Any) -> Any:
     A captured graph cannot wait for that: there such an entry is the lowest whole number.
     """
     if any(value.dtype in FLOATS if isinstance(value, Tensor) else isinstance(value, float) for value in (x, y)):
-        return ops.mod(x, y)
+        return remainder(x, y)
     zero = ops.equal(y, 0)
     some = truth(ops.any(zero))
     if some:
-        return ops.mod(_floating(x), _floating(y))
+        return remainder(_floating(x), _floating(y))
     if some is None:
-        return ops.where(zero, -(2**31), ops.mod(x, ops.where(zero, 1, y)))
-    return ops.mod(x, y)
+        return ops.where(zero, -(2**31), remainder(x, ops.where(zero, ops.ones_like(zero, dtype=WHOLE), y)))
+    return remainder(x, y)
 
 
 def _floating(x: Any) -> Any:
@@ -112,7 +115,7 @@ def traced_number(name: str, values: tuple[Any, ...], dtype: str | None) -> Any:
     functions: dict[str, Callable[..., Any]] = {
         "/": ops.divide,
         "**": ops.power,
-        "%": ops.mod,
+        "%": remainder,
         "not": ops.logical_not,
         "and": ops.logical_and,
         "or": ops.logical_or,
@@ -183,7 +186,7 @@ def logsumexp(x: Array, dims: Dims | None = None, keep: bool = False) -> Array:
     total = ops.sum(ops.exp(ops.subtract(x, largest)), over, keep)
     nothing = ops.equal(total, 0)
     shift = largest if keep else ops.squeeze(largest, over)
-    found = ops.add(ops.log(ops.where(nothing, ops.ones_like(total), total)), shift)
+    found = add(ops.log(ops.where(nothing, ops.ones_like(total), total)), shift)
     return ops.where(nothing, ops.cast(-math.inf, found.dtype), found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -121,6 +121,24 @@ def alike(left: Array, right: Array) -> tuple[Array, Array]:
     """Both in the dtype that they have together."""
     dtype = keras.backend.result_type(left.dtype, right.dtype)
     return ops.cast(left, dtype), ops.cast(right, dtype)
+
+
+def in_one_dtype(function: Callable[[Array, Array], Array]) -> Callable[[Any, Any], Array]:
+    """A function of two values, given tensors of one dtype: alone it would take numbers for float32."""
+
+    def applied(x: Any, y: Any) -> Array:
+        x, y = (value if isinstance(value, Tensor) else one_number(value, other) for value, other in ((x, y), (y, x)))
+        return function(*alike(x, y))
+
+    return applied
+
+
+def add(x: Any, y: Any) -> Array:
+    """x + y. On TensorFlow `ops.add` takes a column for a bias: to a square matrix it adds it as a row."""
+    if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
+        return ops.add(x, y)
+    x, y = alike(x, y)
+    return x + y
 
 
 # sizes
@@ -257,7 +275,7 @@ def pick(x: Array, index: Array, shared: int, new: int, rest: int, run: int | No
     flat = reshape(index, (rows_of_lead, math.prod(sizes(index)[shared:])))
     starts = KerasTensor((None,), WHOLE) if rows_of_lead is UNKNOWN else ops.arange(rows_of_lead, dtype=WHOLE)
     starts = ops.expand_dims(ops.multiply(starts, 1 if count is UNKNOWN else count), 1)
-    found = ops.take(reshape(x, (rows_of_lead * count, *width)), ops.add(flat, starts), axis=0)
+    found = ops.take(reshape(x, (rows_of_lead * count, *width)), flat + starts, axis=0)
     return only(reshape(found, (*sizes(index), *width)), inside, rest)
 
 

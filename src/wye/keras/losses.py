@@ -9,7 +9,7 @@ from keras import ops
 
 from ..formula import refusals
 from . import functions as f
-from .kernels import FLOATS, WHOLE, Array, dtype_name, pick, rows
+from .kernels import FLOATS, WHOLE, Array, add, dtype_name, pick, rows
 
 
 def mse(pred: Array, target: Array, reduction: str) -> Array:
@@ -37,7 +37,7 @@ def _count(kept: Array, like: Array) -> Array:
 
 def _of_probabilities(logits: Array, target: Array, label_smoothing: float) -> Array:
     if label_smoothing:
-        target = ops.add(ops.multiply(target, 1 - label_smoothing), label_smoothing / logits.shape[-1])
+        target = add(ops.multiply(target, 1 - label_smoothing), label_smoothing / logits.shape[-1])
     return ops.negative(ops.sum(ops.multiply(target, ops.log_softmax(logits, -1)), -1))
 
 
@@ -50,7 +50,7 @@ def _of_ids(logits: Array, target: Array, ignore_index: int, label_smoothing: fl
     entry = ops.subtract(total, pick(logits, ids, shared, 0, 0, None))
     if label_smoothing:
         smooth = ops.subtract(total, f.mean(logits, (-1,)))
-        entry = ops.add(ops.multiply(entry, 1 - label_smoothing), ops.multiply(smooth, label_smoothing))
+        entry = add(ops.multiply(entry, 1 - label_smoothing), ops.multiply(smooth, label_smoothing))
     return kept, ops.where(kept, entry, ops.zeros_like(entry))
 
 
