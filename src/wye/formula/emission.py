@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from .graph import Graph, Value
 from .numeric import INLINE, compute
+from .pairs import pair_recipe
 
 ALIASES = frozenset({"same", "bind", "tensor_only", "float_only"})
 """Operations that change what is known of a value, not the value."""
@@ -215,7 +216,7 @@ def _call(writer: Writer, value: Value) -> str:
 
 def _pair(writer: Writer, value: Value) -> str:
     plan, mean, inverses, left, right = value.facts
-    recipe = writer.front.kernels["pair_recipe"](plan, left, right, mean, inverses)
+    recipe = pair_recipe(plan, left, right, mean, inverses)
     return f"{writer.kernel('pair')}({writer.constant(recipe)}, {writer.all_of(value.args)})"
 
 

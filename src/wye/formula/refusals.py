@@ -16,11 +16,13 @@ def not_a_tensor(graph: Graph, value: Value, number: Callable[..., Any]) -> Call
     """What is made of an input, an item or what a part returned, where that is no tensor: numbers become tensors."""
     place = Place(graph.text, *value.span)
 
-    def taken(got: object, like: Any = None) -> Any:
+    def taken(got: Any, like: Any = None) -> Any:
         if isinstance(got, bool | int | float):
             return number(got, like)
         kind, word = "None" if got is None else f"a {type(got).__name__}", graph.written_at(value.span)
-        keys = list(got) if isinstance(got, dict) else list(range(len(got))) if isinstance(got, tuple | list) else []  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        keys: list[Any] = list(got) if isinstance(got, dict) else []  # pyright: ignore[reportUnknownArgumentType]
+        if isinstance(got, tuple | list):
+            keys = list(range(len(got)))  # pyright: ignore[reportUnknownArgumentType]
         fix = f"take an item: {word}[{_quoted(keys[0])}]" if keys else "give a tensor"
         held = (
             f" of {', '.join(map(_quoted, keys[:8]))}" if isinstance(got, dict) else f" of {len(keys)}" if keys else ""
@@ -57,7 +59,7 @@ def item(x: Any, key: int | str, tensor: type) -> Any:
 
 def unpack(x: Any, place: int, count: int) -> Any:
     """One of `count` values that a part returned."""
-    values: tuple[Any, ...] | list[Any] | None = x if isinstance(x, tuple | list) else None
+    values: list[Any] | None = list(x) if isinstance(x, tuple | list) else None  # pyright: ignore[reportUnknownArgumentType]
     if values is None or len(values) != count:
         got = f"{len(values)} values" if values is not None else f"one {type(x).__name__}"
         what = f"the line binds {count} names to {got}."

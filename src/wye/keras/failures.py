@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from types import CodeType
 
-from ..errors import WyeError
 from ..formula import failures
 
 CURES = (
-    ("same device", "the values lie on different devices.", "move all to one: keras.device(...) around what makes them"),
+    (
+        "same device",
+        "the values lie on different devices.",
+        "make all of them under one keras.device(...)",
+    ),
     ("same dtype", "the values are of different dtypes.", "cast one of them: cast(value, dtype='float32')"),
     ("out of range", "an index is out of range.", "give whole numbers from 0 to the size of the axis - 1"),
     ("out of bounds", "an index is out of range.", "give whole numbers from 0 to the size of the axis - 1"),
@@ -17,7 +20,6 @@ CURES = (
 
 def explained(error: Exception, code: CodeType, text: str, calls: frozenset[tuple[int, int]]) -> Exception:
     """The error to raise instead; see `wye.formula.failures`."""
-    found = failures.explained(error, code, text, calls, CURES)
-    if isinstance(found, WyeError):
-        found._keras_call_info_injected = True  # type: ignore[attr-defined]  # Keras then leaves its words alone
-    return found
+    if type(error).__module__.startswith("tensorflow"):  # errors of its own kinds, none of which is Python's
+        error = RuntimeError(str(error)).with_traceback(error.__traceback__)
+    return failures.explained(error, code, text, calls, CURES)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from keras import ops
-
 from ..formula import refusals
 from ..formula.graph import Axes, Graph, Value
 from ..formula.pairs import Contraction
 from . import functions as f
 from . import kernels as k
-from . import losses, products, structure
-from .kernels import Array
+from . import losses, picks, products, structure
+from .kernels import Array, ops
 
 
 def capturing() -> bool:
@@ -90,10 +88,9 @@ KERNELS: dict[str, Any] = {
     "size": k.size,
     "rows": k.rows,
     "spread": k.spread,
-    "pick": k.pick,
-    "pick_one": k.pick_one,
+    "pick": picks.pick,
+    "pick_one": picks.pick_one,
     "pair": products.pair,
-    "pair_recipe": products.pair_recipe,
     "contraction": contraction,
     "positions": k.positions,
     "matmul": products.matmul,
@@ -144,9 +141,7 @@ KERNELS: dict[str, Any] = {
     "loss_cross_entropy": losses.cross_entropy,
     "loss_rows_mse": losses.mse_rows,
     "loss_rows_cross_entropy": losses.cross_entropy_rows,
-    **{
-        f"structure_{name}": getattr(structure, name) for name in ("take", "concat", "stack", "last", "expand_as")
-    },
+    **{f"structure_{name}": getattr(structure, name) for name in ("take", "concat", "stack", "last", "expand_as")},
 }
 
 

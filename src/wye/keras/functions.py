@@ -7,11 +7,24 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-from keras import ops
 
 from ..formula import refusals
 from ..formula.numeric import compute
-from .kernels import BOOLEAN, FLOATS, WHOLE, Array, Tensor, add, broadcast, in_one_dtype, is_empty, number_dtype, sizes, truth
+from .kernels import (
+    BOOLEAN,
+    FLOATS,
+    WHOLE,
+    Array,
+    Tensor,
+    add,
+    broadcast,
+    in_one_dtype,
+    is_empty,
+    number_dtype,
+    ops,
+    sizes,
+    truth,
+)
 from .products import lengths
 
 Dims = tuple[int, ...]
@@ -139,7 +152,7 @@ def traced_number(name: str, values: tuple[Any, ...], dtype: str | None) -> Any:
 def count(x: Array, dims: Dims | None) -> Any:
     """How many entries are reduced into one: a number where it is known, else a tensor of the run."""
     shape = sizes(x)
-    counted = math.prod(shape[dim] for dim in _all_dims(x, dims))
+    counted: Any = math.prod(shape[dim] for dim in _all_dims(x, dims))
     if isinstance(counted, int):
         return max(counted, 1)
     return ops.maximum(ops.cast(counted, x.dtype), 1) if isinstance(counted, Tensor) else 1.0

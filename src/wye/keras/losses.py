@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from keras import ops
-
 from ..formula import refusals
 from . import functions as f
-from .kernels import FLOATS, WHOLE, Array, add, dtype_name, pick, rows
+from .kernels import FLOATS, WHOLE, Array, add, dtype_name, ops, rows, size
+from .picks import pick
 
 
 def mse(pred: Array, target: Array, reduction: str) -> Array:
@@ -37,7 +36,8 @@ def _count(kept: Array, like: Array) -> Array:
 
 def _of_probabilities(logits: Array, target: Array, label_smoothing: float) -> Array:
     if label_smoothing:
-        target = add(ops.multiply(target, 1 - label_smoothing), label_smoothing / logits.shape[-1])
+        classes = ops.cast(size(logits, -1), logits.dtype)
+        target = add(ops.multiply(target, 1 - label_smoothing), ops.divide(label_smoothing, classes))
     return ops.negative(ops.sum(ops.multiply(target, ops.log_softmax(logits, -1)), -1))
 
 

@@ -4,31 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from keras import ops
-
-from ..formula.contraction import PairPlan
 from ..formula.graph import REST, Axes
-from .kernels import Array, Sizes, Tensor, alike, number_like, reshape, sizes, spread
-
-
-@dataclass(frozen=True)
-class PairRecipe:
-    """How two factors become two stacks of matrices, and what scales their product."""
-
-    left: tuple[Axes, Axes]
-    right: tuple[Axes, Axes]
-    counts: tuple[int, int, int, int]  # axes that are batch, left, right, lost
-    mean: bool
-    inverses: tuple[bool, ...]
-
-
-def pair_recipe(plan: PairPlan, left: Axes, right: Axes, mean: bool, inverses: tuple[bool, ...]) -> PairRecipe:
-    counts = (len(plan.batch), len(plan.left), len(plan.right), len(plan.lost))
-    ours, theirs = (*plan.batch, *plan.left, *plan.lost), (*plan.batch, *plan.right, *plan.lost)
-    return PairRecipe((left, ours), (right, theirs), counts, mean, inverses)
+from ..formula.pairs import PairRecipe
+from .kernels import Array, Sizes, Tensor, alike, number_like, ops, reshape, sizes, spread
 
 
 def _ordered(x: Array, axes: tuple[Axes, Axes]) -> Array:
@@ -45,8 +25,8 @@ def pair(recipe: PairRecipe, left: Array, right: Array, *scales: Any) -> Array:
     left, right = alike(left, right)
     left, right = _ordered(left, recipe.left), _ordered(right, recipe.right)
     batch, ours, theirs, lost = recipe.counts
-    if REST in recipe.left[1]:
-        batch = len(left.shape) - ours - lost
+    if recipe.has_rest:
+        batch, ours, theirs, lost = recipe.counted(len(left.shape), len(right.shape))
     near, far = sizes(left), sizes(right)
     lead, inner = near[:batch], math.prod(near[batch + ours :])
     tail = (*near[batch : batch + ours], *far[batch : batch + theirs])

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 
 import keras
-from keras import ops
 
 from ..formula import refusals
-from .kernels import BOOLEAN, FLOATS, Array, broadcast, dtype_name, sizes, within
+from .kernels import BOOLEAN, FLOATS, Array, broadcast, dtype_name, ops, sizes
+from .picks import within
 
 
 def take(values: tuple[Array, Array], axis: int) -> Array:

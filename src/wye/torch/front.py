@@ -66,7 +66,6 @@ KERNELS: dict[str, Any] = {
     "pick": k.pick,
     "pick_one": k.pick_one,
     "pair": k.pair,
-    "pair_recipe": k.pair_recipe,
     "contraction": contraction,
     "positions": k.positions,
     "matmul": k.matmul,

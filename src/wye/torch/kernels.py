@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,8 +11,8 @@ from torch import Tensor
 
 from ..errors import KernelError
 from ..formula import refusals
-from ..formula.contraction import PairPlan
 from ..formula.graph import REST, Axes
+from ..formula.pairs import PairRecipe
 from ..formula.shapes import Operand, Shape, met
 from .large import is_large
 
@@ -160,23 +159,6 @@ def out_of_range(index: Tensor, size: int) -> KernelError:
     return refusals.outside(*((int(index.min()), int(index.max())) if index.numel() else (0, 0)), size)
 
 
-@dataclass(frozen=True)
-class PairRecipe:
-    """How two factors become two stacks of matrices, and what scales their product."""
-
-    left: tuple[Axes, Axes]
-    right: tuple[Axes, Axes]
-    counts: tuple[int, int, int, int]  # axes that are batch, left, right, lost
-    mean: bool
-    inverses: tuple[bool, ...]
-
-
-def pair_recipe(plan: PairPlan, left: Axes, right: Axes, mean: bool, inverses: tuple[bool, ...]) -> PairRecipe:
-    counts = (len(plan.batch), len(plan.left), len(plan.right), len(plan.lost))
-    ours, theirs = (*plan.batch, *plan.left, *plan.lost), (*plan.batch, *plan.right, *plan.lost)
-    return PairRecipe((left, ours), (right, theirs), counts, mean, inverses)
-
-
 def _ordered(x: Tensor, axes: tuple[Axes, Axes]) -> Tensor:
     own, wanted = axes
     if own == wanted:
@@ -200,8 +182,8 @@ def _pair(recipe: PairRecipe, left: Tensor, right: Tensor, scales: Sequence[floa
         left, right = left.to(dtype), right.to(dtype)
     left, right = _ordered(left, recipe.left), _ordered(right, recipe.right)
     batch, ours, theirs, lost = recipe.counts
-    if REST in recipe.left[1]:
-        batch = left.dim() - ours - lost
+    if recipe.has_rest:
+        batch, ours, theirs, lost = recipe.counted(left.dim(), right.dim())
     lead = left.shape[:batch]
     tail = (*left.shape[batch : batch + ours], *right.shape[batch : batch + theirs])
     if (ours, theirs, lost) != (1, 1, 1):

@@ -14,7 +14,6 @@ from .account import Weight
 from .movement import Places, Snapshot
 from .trail import is_zero
 
-
 REASONS = 32
 """The most reasons that are told apart for one weight."""
 MORE = "other reasons"

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 import wye
 
-
 CUT = "the model's output does not depend on it: what it gave was detached, or not used"
 
 
