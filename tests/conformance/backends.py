@@ -11,6 +11,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 Evaluate = Callable[..., Any]
 Weights = Callable[[tuple[int, ...]], Array]
+Slopes = tuple[Any, list[Any]]
 Found = tuple[Array, dict[str, Array]]
 
 
@@ -26,15 +27,19 @@ class Backend:
         captured: the function as one that captures a graph of it, knowing no size where the framework allows that.
         value: how exact values are.
         gradient: how exact gradients are.
+        outline: something of the shape and the dtype of a function's value.
+        narrow: whether Keras takes 64 bits for 32 in some of its functions there.
     """
 
     evaluate: Evaluate
     tensor: Callable[[Array], Any]
     array: Callable[[Any], Array]
-    slopes: Callable[[Evaluate, dict[str, Any], list[str], Weights], tuple[Any, list[Any]]]
+    slopes: Callable[[Evaluate, dict[str, Any], list[str], Weights], Slopes]
     captured: Callable[[Evaluate, dict[str, Any]], Evaluate] | None
     value: float = 1e-12
     gradient: float = 1e-10
+    narrow: bool = False
+    outline: Callable[[Evaluate, dict[str, Any]], Any] = lambda function, tensors: function(**tensors)
 
     def value_of(self, text: str, values: Mapping[str, Array], **parts: Any) -> Any:
         return self.evaluate(text, **{name: self.tensor(value) for name, value in values.items()}, **parts)
@@ -67,9 +72,7 @@ def _from_torch(value: Any) -> Array:
     return value.detach().numpy()
 
 
-def _torch_slopes(
-    function: Evaluate, tensors: dict[str, Any], floats: list[str], weights: Weights
-) -> tuple[Any, list[Any]]:
+def _torch_slopes(function: Evaluate, tensors: dict[str, Any], floats: list[str], weights: Weights) -> Slopes:
     import torch
 
     given = {name: value.requires_grad_() if name in floats else value for name, value in tensors.items()}
@@ -86,7 +89,7 @@ def on_keras_torch() -> Backend:
     import wye.keras
 
     keras.config.set_floatx("float64")
-    return Backend(wye.keras.evaluate, _from_numpy, _from_torch, _torch_slopes, None, 1e-5, 1e-5)
+    return Backend(wye.keras.evaluate, _from_numpy, _from_torch, _torch_slopes, None, 1e-5, 1e-5, True)
 
 
 def _from_numpy(value: Array) -> Any:
@@ -103,9 +106,7 @@ def on_tensorflow() -> Backend:
 
     keras.config.set_floatx("float64")
 
-    def slopes(
-        function: Evaluate, tensors: dict[str, Any], floats: list[str], weights: Weights
-    ) -> tuple[Any, list[Any]]:
+    def slopes(function: Evaluate, tensors: dict[str, Any], floats: list[str], weights: Weights) -> Slopes:
         watched = [tensors[name] for name in floats]
         with tf.GradientTape() as tape:
             tape.watch(watched)
@@ -131,9 +132,7 @@ def on_jax() -> Backend:
         narrow = {"float64": "float32", "int64": "int32"}.get(str(value.dtype), value.dtype)
         return jnp.asarray(value.astype(narrow))
 
-    def slopes(
-        function: Evaluate, tensors: dict[str, Any], floats: list[str], weights: Weights
-    ) -> tuple[Any, list[Any]]:
+    def slopes(function: Evaluate, tensors: dict[str, Any], floats: list[str], weights: Weights) -> Slopes:
         def total(given: dict[str, Any]) -> Any:
             value = function({**tensors, **given})
             return jnp.sum(value * jnp.asarray(weights(value.shape).astype("float32"))), value
@@ -144,10 +143,11 @@ def on_jax() -> Backend:
         found, value = jax.jit(jax.grad(total, has_aux=True))(given)
         return value, [found[name] for name in floats]
 
-    def captured(function: Evaluate, _: dict[str, Any]) -> Evaluate:
-        return jax.jit(function)
+    def outline(function: Evaluate, tensors: dict[str, Any]) -> Any:
+        return jax.eval_shape(lambda given: function(**given), tensors)
 
-    return Backend(wye.keras.evaluate, tensor, np.asarray, slopes, captured, 1e-5, 1e-5)
+    # The slopes are captured already.
+    return Backend(wye.keras.evaluate, tensor, np.asarray, slopes, None, 1e-5, 1e-5, outline=outline)
 
 
 BACKENDS: dict[str, Callable[[], Backend]] = {

@@ -8,20 +8,36 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tests.conformance.backends import BACKENDS, Backend
-from tests.conformance.cases import CASES
-from tests.conformance.oracle import expected, far, furthest, given, weights_of
+from tests.conformance.cases import CASES, VALUES, Case
+from tests.conformance.oracle import expected, far, furthest, given, value, weights_of
 from tests.laws.drawing import REFUSED, cases, on_arrays, told
 from wye.errors import WyeError
 
 RANDOM = {"front": 300, "tensorflow": 300, "jax": 40, "torch": 300}
 SEED = 7
+
+FUNCTIONAL = (
+    "mean(w[b] * (x[b, k] - y[b, k]) ** 2)",
+    "x * y + 1",
+    "g[a, b] = sum(x[a, k] * y[b, k], k)\ng",
+    "x[b, i[b]]",
+    "q[b, t, i[b]] / size(b)",
+    "mean(q[b, t, k] * x[b, k] * w[b], b, t)",
+    "softmax(x[b, k], b, where=m[b, k])",
+    "cross_entropy(x, i, label_smoothing=0.125)",
+    "where(b == 0, w[b], 0)",
+    "mse(x, y) + norm(x - y)",
+)
+REFUSED_TEXTS = (Path(__file__).with_name("refused.txt")).read_text(encoding="utf-8").splitlines()
 
 Report = dict[str, Any]
 
@@ -32,13 +48,13 @@ def written_cases(backend: Backend) -> Iterator[str]:
         want, values = expected(case), given(case)
         for capture in (False, True) if backend.captured else (False,):
             try:
-                value, gradients = backend.run(case.text, values, partial(weights_of, case), capture=capture)
+                found, gradients = backend.run(case.text, values, partial(weights_of, case), capture=capture)
             except Exception as error:
                 yield f"{case.text}\n{type(error).__name__}: {error}"
                 continue
             pairs = [(gradients[name], want.gradients[name]) for name in want.gradients]
-            if far(value, want.value, backend.value) or any(far(*pair, backend.gradient) for pair in pairs):
-                off = f"value {value}\nwanted {want.value}\ngradients off by {furthest(pairs)}"
+            if far(found, want.value, backend.value) or any(far(*pair, backend.gradient) for pair in pairs):
+                off = f"value {found}\nwanted {want.value}\ngradients off by {furthest(pairs)}"
                 yield f"{case.text}{' (captured)' if capture else ''}\n{off}"
             else:
                 yield ""
@@ -69,12 +85,92 @@ def along_the_first(backend: Backend) -> Callable[[Any], Any]:
     return lambda x: backend.tensor(np.cumsum(backend.array(x), 0)) if len(x.shape) else x
 
 
+def symbols(backend: Backend) -> Iterator[str]:
+    """Each case on symbols: the shape and the dtype of the run, as far as they can be known."""
+    from keras import KerasTensor
+
+    for case in CASES:
+        tensors = {name: backend.tensor(value) for name, value in given(case).items()}
+        found = backend.outline(partial(backend.evaluate, case.text), tensors)
+        for known in (True, False):
+            shapes = {name: one.shape if known else (None,) * len(one.shape) for name, one in tensors.items()}
+            inputs = {name: KerasTensor(tuple(shapes[name]), dtype_of(one)) for name, one in tensors.items()}
+            try:
+                symbol = backend.evaluate(case.text, **inputs)
+            except Exception as error:
+                yield f"{case.text} on symbols\n{type(error).__name__}: {error}"
+                continue
+            shape, wanted = tuple(symbol.shape), tuple(found.shape)
+            fits = len(shape) == len(wanted) and all(
+                ours == size or (ours is None and not known) for ours, size in zip(shape, wanted, strict=True)
+            )
+            same = fits and dtype_of(symbol, backend.narrow) == dtype_of(found, backend.narrow)
+            yield "" if same else f"{case.text}\n{symbol} for {wanted} of {found.dtype}"
+
+
+def dtype_of(x: Any, narrow: bool = False) -> str:
+    from keras import backend
+
+    name: str = backend.standardize_dtype(x.dtype)
+    return {"float64": "float32", "int64": "int32"}.get(name, name) if narrow else name
+
+
+def functional(backend: Backend) -> Iterator[str]:
+    """Formulas as steps of a functional model of an unknown batch: called, and loaded from a file."""
+    import keras
+
+    shapes = {"x": (4,), "y": (4,), "w": (), "q": (2, 4), "i": (), "m": (4,)}
+    values = {name: backend.tensor(VALUES[name]) for name in shapes}
+    dtypes = {name: keras.backend.standardize_dtype(value.dtype) for name, value in values.items()}
+    inputs = {name: keras.Input(shape, dtype=dtypes[name], name=name) for name, shape in shapes.items()}
+    model = keras.Model(inputs, [backend.evaluate(text, **inputs) for text in FUNCTIONAL])
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(f"{folder}/model.keras")
+        loaded: Any = keras.models.load_model(f"{folder}/model.keras")
+    for text, one, other in zip(FUNCTIONAL, model(values), loaded(values), strict=True):
+        want = value(Case(text), {name: VALUES[name] for name in shapes})
+        wrong = far(backend.array(one), want, 1e-5) or far(backend.array(other), backend.array(one), 0)
+        yield f"{text}\nfound {one}, loaded {other}\nwanted {want}" if wrong else ""
+
+
+def refusals(backend: Backend) -> Iterator[str]:
+    """Values that do not fit are refused in the words of the torch front."""
+    import torch
+
+    import wye
+
+    for text in REFUSED_TEXTS:
+        values = given(Case(text))
+        theirs = words(
+            wye.evaluate,
+            text,
+            {name: torch.from_numpy(backend.array(backend.tensor(value)).copy()) for name, value in values.items()},
+        )
+        ours = words(backend.evaluate, text, {name: backend.tensor(value) for name, value in values.items()})
+        yield "" if ours == theirs and theirs else f"{text}\nfound {ours}\nwanted {theirs}"
+
+
+def words(evaluate: Callable[..., Any], text: str, values: dict[str, Any]) -> str:
+    try:
+        evaluate(text, **values)
+    except WyeError as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
 def report(name: str) -> Report:
     backend = BACKENDS[name]()
-    told_of = {
-        "cases": list(written_cases(backend)),
-        "random": list(random_formulas(backend, RANDOM[name])),
+    sections: dict[str, Iterator[str]] = {
+        "cases": written_cases(backend),
+        "random": random_formulas(backend, RANDOM[name]),
     }
+    if name != "front":
+        sections |= {
+            "symbols": symbols(backend),
+            "functional": functional(backend),
+            "refusals": refusals(backend),
+        }
+    told_of = {kind: list(found) for kind, found in sections.items()}
     return {
         kind: {"passed": found.count(""), "wrong": [one for one in found if one]} for kind, found in told_of.items()
     }

@@ -67,9 +67,16 @@ def unpack(x: Any, place: int, count: int) -> Any:
     return values[place]
 
 
-def complex_numbers(dtype: str) -> KernelError:
+def _plain(dtype: object) -> str:
+    """The name of a dtype without that of its framework."""
+    return str(dtype).rpartition(".")[2]
+
+
+def complex_numbers(dtype: object) -> KernelError:
     fix = "give the real and the imaginary part as two values"
-    return KernelError("complex numbers are not part of the language.", f"a tensor of {dtype}", fix, FormulaError)
+    return KernelError(
+        "complex numbers are not part of the language.", f"a tensor of {_plain(dtype)}", fix, FormulaError
+    )
 
 
 def outside(low: int, high: int, size: object) -> KernelError:
@@ -85,7 +92,7 @@ def outside(low: int, high: int, size: object) -> KernelError:
 
 
 def fractional_pick(dtype: object) -> KernelError:
-    return KernelError("a pick takes whole numbers.", f"an index of {dtype}", WHOLE, FormulaError)
+    return KernelError("a pick takes whole numbers.", f"an index of {_plain(dtype)}", WHOLE, FormulaError)
 
 
 def fractional_place(place: float) -> KernelError:
@@ -93,7 +100,8 @@ def fractional_place(place: float) -> KernelError:
 
 
 def fractional_entries(dtype: object) -> KernelError:
-    return KernelError("entries are taken at whole numbers.", f"an index of {dtype}", WHOLE, FormulaError)
+    got = f"an index of {_plain(dtype)}"
+    return KernelError("entries are taken at whole numbers.", got, WHOLE, FormulaError)
 
 
 def nothing_to_choose(shape: Shape | None = None) -> KernelError:
@@ -112,6 +120,6 @@ def apart_within_a_sample(shapes: list[Shape]) -> KernelError:
 def no_class_ids(dtype: object, target: Shape, logits: Shape) -> KernelError:
     return KernelError(
         "class ids are whole numbers, one for each row of the logits.",
-        f"{dtype} of shape {target} for logits {logits}",
+        f"{_plain(dtype)} of shape {target} for logits {logits}",
         "cast(target, dtype='int64')",
     )

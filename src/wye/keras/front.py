@@ -107,9 +107,10 @@ KERNELS: dict[str, Any] = {
     "distances": products.distances,
     **{
         f"f_{name}": getattr(ops, name)
-        for name in ("abs", "exp", "expm1", "log", "log1p", "sqrt", "relu", "sigmoid", "tanh", "softplus")
+        for name in ("exp", "expm1", "log", "log1p", "sqrt", "relu", "sigmoid", "tanh", "softplus")
     },
     **{f"f_{name}": getattr(ops, name) for name in ("sin", "cos", "round", "floor")},
+    "f_abs": f.absolute,
     "f_sign": f.sign,
     "f_stop": ops.stop_gradient,
     "f_cast": k.cast,

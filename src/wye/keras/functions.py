@@ -13,6 +13,7 @@ from ..formula.numeric import compute
 from .kernels import (
     BOOLEAN,
     FLOATS,
+    ON_JAX,
     WHOLE,
     Array,
     Tensor,
@@ -31,6 +32,11 @@ Dims = tuple[int, ...]
 
 SHARES_TIES = keras.backend.backend() != "tensorflow"
 """Whether the backend's `maximum` gives each of two equal values half of the gradient; TensorFlow gives all to one."""
+
+
+def absolute(x: Array) -> Array:
+    """|x|; JAX gives it a gradient of 1 at 0."""
+    return ops.multiply(x, ops.stop_gradient(ops.sign(x))) if ON_JAX else ops.abs(x)
 
 
 def sign(x: Array) -> Array:

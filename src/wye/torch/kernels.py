@@ -31,7 +31,7 @@ def one_number(x: float, like: Tensor | None = None) -> Tensor:
 def real(x: Tensor) -> Tensor:
     """x itself; complex numbers are refused."""
     if x.is_complex():
-        raise refusals.complex_numbers(str(x.dtype).removeprefix("torch."))
+        raise refusals.complex_numbers(x.dtype)
     return x
 
 
