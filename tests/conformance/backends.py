@@ -28,6 +28,7 @@ class Backend:
         value: how exact values are.
         gradient: how exact gradients are.
         outline: something of the shape and the dtype of a function's value.
+        once: a function of a dict, made ready to run once.
         narrow: whether Keras takes 64 bits for 32 in some of its functions there.
     """
 
@@ -39,10 +40,17 @@ class Backend:
     value: float = 1e-12
     gradient: float = 1e-10
     narrow: bool = False
+    once: Callable[[Evaluate], Evaluate] = lambda function: function
     outline: Callable[[Evaluate, dict[str, Any]], Any] = lambda function, tensors: function(**tensors)
 
-    def value_of(self, text: str, values: Mapping[str, Array], **parts: Any) -> Any:
-        return self.evaluate(text, **{name: self.tensor(value) for name, value in values.items()}, **parts)
+    def value_of(self, text: str, values: Mapping[str, Array], part: Evaluate, *, eager: bool) -> Any:
+        """The value of a formula that may call the part `f`."""
+        tensors = {name: self.tensor(value) for name, value in values.items()}
+
+        def computed(given: dict[str, Any]) -> Any:
+            return self.evaluate(text, **given, f=part)
+
+        return computed(tensors) if eager else self.once(computed)(tensors)
 
     def run(self, text: str, values: Mapping[str, Array], weights: Weights, *, capture: bool = False) -> Found:
         """The value of a formula, and the gradients of its weighted sum in all values of floats."""
@@ -147,7 +155,7 @@ def on_jax() -> Backend:
         return jax.eval_shape(lambda given: function(**given), tensors)
 
     # The slopes are captured already.
-    return Backend(wye.keras.evaluate, tensor, np.asarray, slopes, None, 1e-5, 1e-5, outline=outline)
+    return Backend(wye.keras.evaluate, tensor, np.asarray, slopes, None, 1e-5, 1e-5, once=jax.jit, outline=outline)
 
 
 BACKENDS: dict[str, Callable[[], Backend]] = {
