@@ -215,7 +215,8 @@ def _call(writer: Writer, value: Value) -> str:
 
 
 def _pair(writer: Writer, value: Value) -> str:
-    plan, mean, inverses, left, right = value.facts
+    facts: tuple[Any, ...] = value.facts
+    plan, mean, inverses, left, right = facts
     recipe = pair_recipe(plan, left, right, mean, inverses)
     return f"{writer.kernel('pair')}({writer.constant(recipe)}, {writer.all_of(value.args)})"
 

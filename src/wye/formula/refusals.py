@@ -59,12 +59,13 @@ def item(x: Any, key: int | str, tensor: type) -> Any:
 
 def unpack(x: Any, place: int, count: int) -> Any:
     """One of `count` values that a part returned."""
-    values: list[Any] | None = list(x) if isinstance(x, tuple | list) else None  # pyright: ignore[reportUnknownArgumentType]
-    if values is None or len(values) != count:
-        got = f"{len(values)} values" if values is not None else f"one {type(x).__name__}"
+    several = isinstance(x, tuple | list)
+    found: Any = x
+    if not several or len(found) != count:
+        got = f"{len(found)} values" if several else f"one {type(found).__name__}"
         what = f"the line binds {count} names to {got}."
         raise KernelError(what, got, "bind as many names as there are values", FormulaError)
-    return values[place]
+    return found[place]
 
 
 def _plain(dtype: object) -> str:
