@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import keras
+
 from ..formula import refusals
 from ..formula.graph import Axes, Graph, Value
+from ..formula.numeric import compute
 from ..formula.pairs import Contraction
 from . import functions as f
 from . import kernels as k
@@ -46,6 +49,32 @@ def standard(x: Array, *facts: Any) -> Array:
 def sum_of_weighted_difference(weight: Array, a: Any, b: Any, dims: tuple[int, ...] | None) -> Array:
     """sum(weight * (a - b))."""
     return ops.sum(ops.multiply(weight, ops.subtract(a, b)), dims)
+
+
+def traced_number(name: str, values: tuple[Any, ...], dtype: str | None) -> Any:
+    """A function of numbers, of which those of variables and sizes not yet known are tensors."""
+    if not any(isinstance(value, k.Tensor) for value in values):
+        return compute(name, values, dtype)
+    floats = [ops.cast(value, keras.config.floatx()) for value in values]
+    functions: dict[str, Callable[..., Any]] = {
+        "/": ops.divide,
+        "**": ops.power,
+        "%": f.remainder,
+        "not": ops.logical_not,
+        "and": ops.logical_and,
+        "or": ops.logical_or,
+        "clamp": f.clamp,
+        "clamp_low": f.clamp_low,
+        "clamp_high": f.clamp_high,
+        "max": f.maximum,
+        "min": f.minimum,
+        "where": f.where,
+        "sign": f.sign,
+        "stop": ops.stop_gradient,
+    }
+    if name == "cast":
+        return k.cast(floats[0], str(dtype))
+    return functions[name](*floats) if name in functions else getattr(ops, name)(*floats)
 
 
 REDUCTIONS: dict[str, Callable[..., Array]] = {
@@ -103,7 +132,7 @@ KERNELS: dict[str, Any] = {
     "item": item,
     "unpack": refusals.unpack,
     "number_like": k.number_like,
-    "traced_number": f.traced_number,
+    "traced_number": traced_number,
     "distances": products.distances,
     **{
         f"f_{name}": getattr(ops, name)

@@ -9,7 +9,6 @@ from typing import Any
 import keras
 
 from ..formula import refusals
-from ..formula.numeric import compute
 from .kernels import (
     BOOLEAN,
     FLOATS,
@@ -124,32 +123,6 @@ def modulo(x: Any, y: Any) -> Any:
 
 def _floating(x: Any) -> Any:
     return ops.cast(x, keras.config.floatx()) if isinstance(x, Tensor) else float(x)
-
-
-def traced_number(name: str, values: tuple[Any, ...], dtype: str | None) -> Any:
-    """A function of numbers, of which those of variables and sizes not yet known are tensors."""
-    if not any(isinstance(value, Tensor) for value in values):
-        return compute(name, values, dtype)
-    floats = [ops.cast(value, keras.config.floatx()) for value in values]
-    functions: dict[str, Callable[..., Any]] = {
-        "/": ops.divide,
-        "**": ops.power,
-        "%": remainder,
-        "not": ops.logical_not,
-        "and": ops.logical_and,
-        "or": ops.logical_or,
-        "clamp": clamp,
-        "clamp_low": clamp_low,
-        "clamp_high": clamp_high,
-        "max": maximum,
-        "min": minimum,
-        "where": where,
-        "sign": sign,
-        "stop": ops.stop_gradient,
-    }
-    if name == "cast":
-        return ops.cast(floats[0], str(dtype))
-    return functions[name](*floats) if name in functions else getattr(ops, name)(*floats)
 
 
 # reductions: (x, dims, keepdim) and, where entries are left out, (x, condition, dims, keepdim)
