@@ -35,6 +35,8 @@ class Place:
 class WyeError(Exception):
     """What is wrong; where (a `Place`, or a plain name); what was got; the cure, ready to paste."""
 
+    _keras_call_info_injected = True  # Keras would put words of its own around those of an error without this mark
+
     def __init__(self, what: str, where: Place | str = "", got: str = "", fix: str = "") -> None:
         super().__init__(what, where, got, fix)
         self.what, self.where, self.got, self.fix = what, where, got, fix

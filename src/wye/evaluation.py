@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import sys
-from functools import lru_cache
 from typing import Any
 
-from .errors import InputError
-from .formula.algebra import line_names
 from .formula.formula import Formula
-
-
-@lru_cache(maxsize=1024)
-def _formula(text: str) -> Formula:
-    return Formula(text)
+from .formula.given import flat, formula_of, is_array, on_arrays, refuse_arrays
 
 
 def evaluate(formula: str | Formula, /, *, strict: bool = True, **values: Any) -> Any:
     """The value of a formula, computed by the framework whose values are given.
 
-    NumPy arrays and plain numbers are computed in NumPy, in float64; torch tensors by torch, with gradients. Values
-    that the formula does not read are left alone, so a whole batch can be given.
+    NumPy arrays and plain numbers are computed in NumPy, in float64; torch tensors by torch, with gradients; other
+    tensors of Keras by `keras.ops` on its backend. Values that the formula does not read are left alone, so a whole
+    batch can be given.
 
     Args:
         formula: the text, see the language's page.
@@ -39,44 +33,19 @@ def evaluate(formula: str | Formula, /, *, strict: bool = True, **values: Any) -
         >>> float(wye.evaluate("mean(w[b] * (pred[b, k] - label[b, k]) ** 2)", w=w, pred=pred, label=label))
         2.0
     """
-    if not isinstance(strict, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-        fix = "write strict=False, or call the value otherwise"
-        raise InputError("`strict` is a setting, not a value.", "evaluate(..., strict=...)", type(strict).__name__, fix)
-    checked = formula if isinstance(formula, Formula) else _formula(formula)
-    torch = sys.modules.get("torch")
-    if torch is not None and any(isinstance(value, torch.Tensor) for value in _flat(values)):
-        _refuse_arrays(values)
+    checked, given = formula_of(formula, strict), flat(values)
+    torch, keras = sys.modules.get("torch"), sys.modules.get("keras")
+    if torch is not None and any(isinstance(value, torch.Tensor) for value in given):
+        refuse_arrays(values, "torch.from_numpy")
         from .torch.evaluate import evaluate as on_torch
 
         return on_torch(checked, values, strict)
-    from .formula.reference import evaluate as on_arrays
+    if keras is not None and any(_is_of_keras(value, keras) for value in given):
+        from .keras.evaluation import evaluate as on_keras
 
-    read = {*checked.names, *checked.calls, *checked.axes, *line_names(checked.program)}
-    given = {name: value for name, value in values.items() if name in read}
-    return on_arrays(checked.program, given, checked.text, strict=strict)
-
-
-def _flat(values: Any) -> list[Any]:
-    """All that is given, inside tuples and dicts too."""
-    found, waiting = list[Any](), list(values.values())
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting.extend(value.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-        elif isinstance(value, tuple | list):
-            waiting.extend(value)  # pyright: ignore[reportUnknownArgumentType]
-        else:
-            found.append(value)
-    return found
+        return on_keras(checked, strict=strict, **values)
+    return on_arrays(checked, values, strict)
 
 
-def _refuse_arrays(values: dict[str, Any]) -> None:
-    numpy = sys.modules.get("numpy")
-    for name, value in values.items():
-        if numpy is not None and isinstance(value, numpy.ndarray):
-            raise InputError(
-                "tensors and arrays are given together.",
-                "evaluate(...)",
-                f"`{name}` is a NumPy array",
-                f"give torch.from_numpy({name})",
-            )
+def _is_of_keras(value: object, keras: Any) -> bool:
+    return isinstance(value, keras.KerasTensor | keras.Variable) or (keras.ops.is_tensor(value) and not is_array(value))

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import FormulaError, Place, ShapeError
 from .graph import Guard
-from .shapes import Shape
+from .shapes import Shape, sizes
 
 Tensor = Any
 Capturing = Callable[[], bool]
@@ -23,11 +23,11 @@ class Check:
 
     def __call__(self, *values: Tensor) -> None:
         if self.capturing():
-            self.verify([tuple(value.shape) for value in values])
+            self.verify([sizes(value.shape) for value in values])
             return
         shapes = tuple([value.shape for value in values])
         if shapes not in self.seen:
-            self.verify([tuple(shape) for shape in shapes])
+            self.verify([sizes(shape) for shape in shapes])
             self.seen.add(shapes)
 
     def verify(self, shapes: Sequence[Shape]) -> None:

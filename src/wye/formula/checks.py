@@ -15,7 +15,7 @@ from .check import Capturing, Check, Tensor
 from .cures import bare, cure, cure_count, miscounted, stretched, with_names
 from .graph import REST, SAMPLE, Axes, Guard
 from .room import Concat, ExpandAs, Free, Product, Room, Stack, Take
-from .shapes import Operand, Shape, broadcast, met
+from .shapes import UNKNOWN, Operand, Shape, broadcast, met, sizes
 
 
 class Meet(Check):
@@ -33,10 +33,11 @@ class Meet(Check):
         if met(operands[0], operands[1], bool(stretch)) is None:
             raise self.refusal(shapes[:2])
 
-    def joint(self, left: Tensor, right: Tensor) -> Shape | None:
+    def joint(self, left: Tensor, right: Tensor) -> tuple[int | None, ...] | None:
         """The shape that two values have together, once they are checked."""
         self(left, right)
-        return broadcast(left.shape, right.shape)
+        both = broadcast(sizes(left.shape), sizes(right.shape))
+        return None if both is None else tuple(None if size is UNKNOWN else size for size in both)
 
     def refusal(self, shapes: Sequence[Shape]) -> FormulaError:
         left, right = self.words(0), self.words(1)
@@ -89,6 +90,8 @@ class InAxis(Check):
 
 
 def _entries(size: int) -> str:
+    if size is UNKNOWN:
+        return "count from the front"
     return f"entries run from 0 to {size - 1}" if size else "give it one entry at least"
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from .graph import Graph, Value
 from .numeric import INLINE, compute
+from .pairs import pair_recipe
 
 ALIASES = frozenset({"same", "bind", "tensor_only", "float_only"})
 """Operations that change what is known of a value, not the value."""
@@ -15,6 +16,9 @@ ALIASES = frozenset({"same", "bind", "tensor_only", "float_only"})
 
 class Front(Protocol):
     """What a framework gives: kernels by name, whether it captures a graph, and what is made of what is no tensor."""
+
+    promotes: bool
+    """Whether Python's operators on its tensors promote as its kernels do; else each operator is a kernel."""
 
     @property
     def kernels(self) -> Mapping[str, Any]: ...
@@ -103,11 +107,25 @@ def _named_kernel(prefix: str) -> Callable[[Writer, Value], str]:
 
 CALLED = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
 """Operators that a framework's function does in less time than Python's operator, which looks it up by type."""
+OPERATORS = {
+    **CALLED,
+    "**": "power",
+    "%": "remainder",
+    "==": "equal",
+    "!=": "unequal",
+    "<": "below",
+    "<=": "at_most",
+    ">": "above",
+    ">=": "at_least",
+}
+"""The kernels of all operators, for fronts on which Python's own do not promote."""
 
 
 def _operator(writer: Writer, value: Value) -> str:
     sign = str(value.facts[0])
     left, right = writer.mixed(value)
+    if not writer.front.promotes:
+        return f"{writer.kernel(OPERATORS[sign])}({left}, {right})"
     if value.args[0].kind.number and sign in "+*" and not writer.traced:
         left, right = right, left
     elif any(arg.kind.number for arg in value.args[:1]) or sign not in CALLED:
@@ -181,6 +199,12 @@ def _view(writer: Writer, value: Value) -> str:
     return f"{writer.kernel(str(what))}({word}, {first}, {second})"
 
 
+def _size(writer: Writer, value: Value) -> str:
+    """The length of an axis; a front on which it may be unknown before the run has a kernel for it."""
+    word, (dim,) = writer.of(value.args[0]), value.facts
+    return f"{writer.kernel('size')}({word}, {dim})" if "size" in writer.front.kernels else f"{word}.shape[{dim}]"
+
+
 def _call(writer: Writer, value: Value) -> str:
     name, keywords, _ = value.facts
     words = [writer.of(arg) for arg in value.args]
@@ -191,8 +215,9 @@ def _call(writer: Writer, value: Value) -> str:
 
 
 def _pair(writer: Writer, value: Value) -> str:
-    plan, mean, inverses, left, right = value.facts
-    recipe = writer.front.kernels["pair_recipe"](plan, left, right, mean, inverses)
+    facts: tuple[Any, ...] = value.facts
+    plan, mean, inverses, left, right = facts
+    recipe = pair_recipe(plan, left, right, mean, inverses)
     return f"{writer.kernel('pair')}({writer.constant(recipe)}, {writer.all_of(value.args)})"
 
 
@@ -265,8 +290,8 @@ EXPRESSIONS: dict[str, Callable[[Writer, Value], str]] = {
     "pair": _pair,
     "contract": _contract,
     "positions": lambda writer, value: f"{writer.kernel('positions')}({writer.of(value.args[0])}, {value.facts[0]})",
-    "size": lambda writer, value: f"{writer.of(value.args[0])}.shape[{value.facts[0]}]",
-    "size_of": lambda writer, value: f"{writer.of(value.args[0])}.shape[{value.facts[0]}]",
+    "size": _size,
+    "size_of": _size,
     "matmul": _kernel("matmul"),
     "fit": _kernel("fit"),
     "level": _tuple_kernel("level"),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .check import Check
 from .cures import cure
 from .graph import REST, Axes
-from .shapes import Shape, broadcast, product, room
+from .shapes import UNKNOWN, Shape, broadcast, product, room
 
 
 class Room(Check):
@@ -37,7 +37,7 @@ class Room(Check):
 
     def check(self, elements: int, leaves: Sequence[Shape]) -> None:
         most = room(leaves)
-        if elements > most:
+        if elements is not UNKNOWN and elements > most:
             raise self.error(
                 "the value would be far larger than all that comes in.",
                 f"{elements:,} elements, at most {most:,}",
@@ -97,7 +97,7 @@ class Take(Room):
             raise self.error(
                 "`take` needs an index with one axis.", self.described(shapes), "name the axes: table[id[b, t], d]"
             )
-        if len(shapes) == 1 and shapes[0][axis] == 0:
+        if len(shapes) == 1 and not shapes[0][axis]:
             raise self.error("an empty axis has no last entry.", self.described(shapes), "give it one entry at least")
         if len(shapes) > 1:
             elements = math.prod(size for place, size in enumerate(shapes[0]) if place != axis % rank)

@@ -7,12 +7,51 @@ shape is a tuple of whole numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 Shape = tuple[int, ...]
 
 GROWTH = 4_096
+
+
+class Unknown:
+    """A size that nobody knows before the run: equal to any other, larger than any, as in every size made of it."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __gt__(self, other: object) -> bool:
+        return True
+
+    __ge__ = __gt__
+
+    def __lt__(self, other: object) -> bool:
+        return False
+
+    __le__ = __lt__
+
+    def __mul__(self, other: object) -> Unknown:
+        return self
+
+    __rmul__ = __add__ = __radd__ = __mul__
+
+    def __neg__(self) -> Unknown:
+        return self
+
+    def __repr__(self) -> str:
+        return "None"
+
+
+UNKNOWN = Unknown()
+
+
+def sizes(shape: Iterable[int | None]) -> Shape:
+    """A shape as frameworks write it, for calculation: where a size is None, it is not known yet."""
+    return tuple([UNKNOWN if size is None else size for size in shape])  # type: ignore[misc]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
-from ..formula.algebra import line_names
 from ..formula.analysis import analyse
 from ..formula.codegen import Signature, function
 from ..formula.formula import Formula
+from ..formula.given import read_by
 from ..formula.graph import Kind
 from ..formula.scope import Sources, assemble
 from .failures import explained
@@ -57,7 +57,7 @@ def _run(formula: Formula, text: str, kinds: tuple[tuple[str, Kind], ...], parts
 
 def evaluate(formula: Formula, values: Mapping[str, Any], strict: bool) -> Any:
     """The value of a formula on torch tensors; see `wye.evaluate`."""
-    read = {*formula.names, *formula.calls, *formula.axes, *line_names(formula.program)}
+    read = read_by(formula)
     kinds = {name: kind_of(value) for name, value in values.items() if name in read}
     parts = frozenset(name for name, kind in kinds.items() if kind is None)
     known = tuple((name, kind) for name in sorted(kinds) if (kind := kinds[name]) is not None)

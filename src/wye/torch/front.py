@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import FormulaError, Place
+from ..formula import refusals
 from ..formula.graph import Axes, Graph, Value
 from ..formula.pairs import Contraction
 from . import functions as f
@@ -22,25 +22,8 @@ def capturing() -> bool:
 
 
 def not_a_tensor(graph: Graph, value: Value) -> Callable[..., Tensor]:
-    """What is made of an input, an item or what a part returned, where that is no tensor: numbers become tensors."""
-    place = Place(graph.text, *value.span)
-
-    def taken(got: object, like: Tensor | None = None) -> Tensor:
-        if isinstance(got, bool | int | float):
-            return k.one_number(got, like)
-        kind, word = "None" if got is None else f"a {type(got).__name__}", graph.written_at(value.span)
-        keys = list(got) if isinstance(got, dict) else list(range(len(got))) if isinstance(got, tuple | list) else []
-        fix = f"take an item: {word}[{_quoted(keys[0])}]" if keys else "give a tensor"
-        held = (
-            f" of {', '.join(map(_quoted, keys[:8]))}" if isinstance(got, dict) else f" of {len(keys)}" if keys else ""
-        )
-        raise FormulaError(f"`{word}` is {kind}, not a tensor.", place, kind + held, fix)
-
-    return taken
-
-
-def _quoted(key: object) -> str:
-    return f'"{key}"' if isinstance(key, str) else repr(key)
+    """What is made of a value that is no tensor."""
+    return refusals.not_a_tensor(graph, value, k.one_number)
 
 
 def contraction(axes: tuple[Axes, ...], lost: Axes, kept: Axes, mean: bool) -> Contraction:
@@ -83,7 +66,6 @@ KERNELS: dict[str, Any] = {
     "pick": k.pick,
     "pick_one": k.pick_one,
     "pair": k.pair,
-    "pair_recipe": k.pair_recipe,
     "contraction": contraction,
     "positions": k.positions,
     "matmul": k.matmul,
@@ -94,7 +76,7 @@ KERNELS: dict[str, Any] = {
     "to_tensor": k.to_tensor,
     "broadcast": k.broadcast,
     "item": k.item,
-    "unpack": k.unpack,
+    "unpack": refusals.unpack,
     "number_like": k.number_like,
     "traced_number": traced_number,
     "distances": k.distances,
@@ -177,6 +159,7 @@ class TorchFront:
     """The front that code generation writes for."""
 
     kernels = KERNELS
+    promotes = True
     capturing = staticmethod(capturing)
     not_a_tensor = staticmethod(not_a_tensor)
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import FormulaError, KernelError
+from ..formula import refusals
 from ..formula.numeric import Number
 from .kernels import out_of_range
 from .large import is_large, over
@@ -142,9 +142,7 @@ def amin(x: Tensor, dims: Dims = (), keep: bool = False) -> Tensor:
 
 def _check_some(x: Tensor, dims: Dims) -> None:
     if 0 in ([x.shape[dim] for dim in dims] or x.shape):
-        raise KernelError(
-            "there is no largest and no smallest of nothing.", f"shape {tuple(x.shape)}", "give it one entry at least"
-        )
+        raise refusals.nothing_to_choose(tuple(x.shape))
 
 
 def norm(x: Tensor, dims: Dims | None = None, keep: bool = False) -> Tensor:
@@ -193,11 +191,7 @@ def min_where(x: Tensor, condition: Tensor, dims: Dims | None, keep: bool) -> Te
     condition, over = _condition(x, condition), _all_dims(x, dims)
     some = condition.any(over) if over else condition
     if not torch.compiler.is_compiling() and not bool(some.all()):
-        raise KernelError(
-            "there is no largest and no smallest of nothing.",
-            "a condition that leaves nothing",
-            "leave one entry at least",
-        )
+        raise refusals.nothing_to_choose()
     return torch.amin(_filled(x, condition, torch.inf), over, keep)
 
 
@@ -268,8 +262,7 @@ def distance(a: Tensor, b: Tensor, dim: int) -> Tensor:
 
 def take(values: tuple[Tensor, Tensor], axis: int) -> Tensor:
     if values[1].is_floating_point() or values[1].dtype == torch.bool:
-        fix = "cast(index, dtype='int64')"
-        raise KernelError("entries are taken at whole numbers.", f"an index of {values[1].dtype}", fix, FormulaError)
+        raise refusals.fractional_entries(values[1].dtype)
     try:
         return torch.index_select(values[0], axis, values[1].long())
     except (IndexError, RuntimeError) as error:

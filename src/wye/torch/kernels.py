@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..errors import FormulaError, KernelError, RangeError
-from ..formula.contraction import PairPlan
+from ..errors import KernelError
+from ..formula import refusals
 from ..formula.graph import REST, Axes
+from ..formula.pairs import PairRecipe
 from ..formula.shapes import Operand, Shape, met
 from .large import is_large
 
@@ -31,8 +31,7 @@ def one_number(x: float, like: Tensor | None = None) -> Tensor:
 def real(x: Tensor) -> Tensor:
     """x itself; complex numbers are refused."""
     if x.is_complex():
-        got, fix = f"a tensor of {x.dtype}".replace("torch.", ""), "give the real and the imaginary part as two values"
-        raise KernelError("complex numbers are not part of the language.", got, fix, FormulaError)
+        raise refusals.complex_numbers(x.dtype)
     return x
 
 
@@ -77,33 +76,7 @@ def positions(x: Tensor, dim: int) -> Tensor:
 
 def item(x: Any, key: int | str) -> Any:
     """`x[key]` of a tuple or a dict; a tensor is refused."""
-    if isinstance(x, Tensor):
-        raise KernelError(
-            "a tensor has axes, not items.",
-            f"a tensor of shape {tuple(x.shape)}",
-            f"name its axes: value[{key!r}, ...] picks one entry of the first",
-        )
-    try:
-        return x[key]
-    except (KeyError, IndexError, TypeError):
-        known = (
-            ", ".join(map(repr, x))
-            if hasattr(x, "keys")
-            else f"{len(x)} items"
-            if hasattr(x, "__len__")
-            else type(x).__name__
-        )
-        raise KernelError(f"there is no item {key!r}.", known, "take one that is there", FormulaError) from None
-
-
-def unpack(x: Any, place: int, count: int) -> Any:
-    """One of `count` values that a part returned."""
-    found = len(x) if isinstance(x, tuple | list) else None
-    if found != count:
-        got = f"{found} values" if found is not None else f"one {type(x).__name__}"
-        what = f"the line binds {count} names to {got}."
-        raise KernelError(what, got, "bind as many names as there are values", FormulaError)
-    return x[place]
+    return refusals.item(x, key, Tensor)
 
 
 def spread(x: Tensor, own: Axes, axes: Axes, others: Sequence[tuple[Tensor, Axes]]) -> Tensor:
@@ -135,8 +108,7 @@ def pick(x: Tensor, index: Tensor, shared: int, new: int, rest: int, run: int | 
     `run` is the place of `...` among the shared axes, if it is one of them.
     """
     if index.is_floating_point() or index.dtype == torch.bool:
-        fix = "cast(index, dtype='int64')"
-        raise KernelError("a pick takes whole numbers.", f"an index of {index.dtype}", fix, FormulaError)
+        raise refusals.fractional_pick(index.dtype)
     index = index.long()
     if run is not None:
         mine, others = x.dim() - shared - rest, index.dim() - shared - new + 1
@@ -169,9 +141,9 @@ def pick_one(x: Tensor, place: float | Tensor, dim: int) -> Tensor:
     if isinstance(place, Tensor):
         return torch.index_select(x, dim, place.long().reshape(1)).squeeze(dim)
     if not math.isfinite(place) or place != int(place):
-        raise KernelError("a pick is a whole number.", str(place), "round(...), or floor(...)", FormulaError)
+        raise refusals.fractional_place(place)
     if not 0 <= place < x.shape[dim]:
-        raise _outside(int(place), int(place), x.shape[dim])
+        raise refusals.outside(int(place), int(place), x.shape[dim])
     return torch.select(x, dim, int(place))
 
 
@@ -184,34 +156,7 @@ def _pick_rows(x: Tensor, index: Tensor, shared: int) -> Tensor:
 
 
 def out_of_range(index: Tensor, size: int) -> KernelError:
-    return _outside(*((int(index.min()), int(index.max())) if index.numel() else (0, 0)), size)
-
-
-def _outside(low: int, high: int, size: int) -> KernelError:
-    bad = low if low < 0 else high
-    return KernelError(
-        f"the index {bad} is out of range.",
-        f"indices from {low} to {high}, an axis of size {size}",
-        f"give whole numbers from 0 to {size - 1}",
-        RangeError,
-    )
-
-
-@dataclass(frozen=True)
-class PairRecipe:
-    """How two factors become two stacks of matrices, and what scales their product."""
-
-    left: tuple[Axes, Axes]
-    right: tuple[Axes, Axes]
-    counts: tuple[int, int, int, int]  # axes that are batch, left, right, lost
-    mean: bool
-    inverses: tuple[bool, ...]
-
-
-def pair_recipe(plan: PairPlan, left: Axes, right: Axes, mean: bool, inverses: tuple[bool, ...]) -> PairRecipe:
-    counts = (len(plan.batch), len(plan.left), len(plan.right), len(plan.lost))
-    ours, theirs = (*plan.batch, *plan.left, *plan.lost), (*plan.batch, *plan.right, *plan.lost)
-    return PairRecipe((left, ours), (right, theirs), counts, mean, inverses)
+    return refusals.outside(*((int(index.min()), int(index.max())) if index.numel() else (0, 0)), size)
 
 
 def _ordered(x: Tensor, axes: tuple[Axes, Axes]) -> Tensor:
@@ -237,8 +182,8 @@ def _pair(recipe: PairRecipe, left: Tensor, right: Tensor, scales: Sequence[floa
         left, right = left.to(dtype), right.to(dtype)
     left, right = _ordered(left, recipe.left), _ordered(right, recipe.right)
     batch, ours, theirs, lost = recipe.counts
-    if REST in recipe.left[1]:
-        batch = left.dim() - ours - lost
+    if recipe.has_rest:
+        batch, ours, theirs, lost = recipe.counted(left.dim(), right.dim())
     lead = left.shape[:batch]
     tail = (*left.shape[batch : batch + ours], *right.shape[batch : batch + theirs])
     if (ours, theirs, lost) != (1, 1, 1):
@@ -311,11 +256,7 @@ def level(
     ]
     operands = [Operand(shape, data, kept) for shape, (data, _, kept, _) in zip(own, facts, strict=True)]
     if strict and len(values) == 2 and met(operands[0], operands[1], facts[0][3] or facts[1][3]) is None:
-        raise KernelError(
-            "the values do not meet within a sample.",
-            " and ".join(map(str, own)),
-            "name the axes: a[c, h] and b[c]",
-        )
+        raise refusals.apart_within_a_sample(own)
     rank = max(map(len, own))
     value, sample = values[place], facts[place][1]
     if not sample:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import KernelError
+from ..formula import refusals
 from . import functions as f
 from .kernels import out_of_range, rows
 
@@ -33,11 +33,7 @@ def cross_entropy(logits: Tensor, target: Tensor, reduction: str, ignore_index: 
         )
         return _over(found.reshape(logits.shape[:-1]), reduction)
     if target.is_floating_point() or target.shape != logits.shape[:-1]:
-        raise KernelError(
-            "class ids are whole numbers, one for each row of the logits.",
-            f"{target.dtype} of shape {tuple(target.shape)} for logits {tuple(logits.shape)}",
-            "cast(target, dtype='int64')",
-        )
+        raise refusals.no_class_ids(target.dtype, tuple(target.shape), tuple(logits.shape))
     ids = target.reshape(-1).long()
     how = "none" if reduction == "none" else "sum"
     try:

@@ -187,7 +187,7 @@ MESSAGES: list[tuple[str, Values, str]] = [
         FormulaError: entries are taken at whole numbers.
           in:  take(x, i)
                ^^^^^^^^^^
-          got: an index of torch.float32
+          got: an index of float32
           fix: cast(index, dtype='int64')
         """,
     ),

@@ -1,0 +1,126 @@
+"""What kernels refuse, in the same words on every front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import FormulaError, KernelError, Place, RangeError
+from .graph import Graph, Value
+from .shapes import Shape
+
+WHOLE = "cast(index, dtype='int64')"
+
+
+def not_a_tensor(graph: Graph, value: Value, number: Callable[..., Any]) -> Callable[..., Any]:
+    """What is made of an input, an item or what a part returned, where that is no tensor: numbers become tensors."""
+    place = Place(graph.text, *value.span)
+
+    def taken(got: Any, like: Any = None) -> Any:
+        if isinstance(got, bool | int | float):
+            return number(got, like)
+        kind, word = "None" if got is None else f"a {type(got).__name__}", graph.written_at(value.span)
+        keys: list[Any] = list(got) if isinstance(got, dict) else []  # pyright: ignore[reportUnknownArgumentType]
+        if isinstance(got, tuple | list):
+            keys = list(range(len(got)))  # pyright: ignore[reportUnknownArgumentType]
+        fix = f"take an item: {word}[{_quoted(keys[0])}]" if keys else "give a tensor"
+        held = (
+            f" of {', '.join(map(_quoted, keys[:8]))}" if isinstance(got, dict) else f" of {len(keys)}" if keys else ""
+        )
+        raise FormulaError(f"`{word}` is {kind}, not a tensor.", place, kind + held, fix)
+
+    return taken
+
+
+def _quoted(key: object) -> str:
+    return f'"{key}"' if isinstance(key, str) else repr(key)
+
+
+def item(x: Any, key: int | str, tensor: type) -> Any:
+    """`x[key]` of a tuple or a dict; a tensor is refused."""
+    if isinstance(x, tensor):
+        raise KernelError(
+            "a tensor has axes, not items.",
+            f"a tensor of shape {tuple(x.shape)}",
+            f"name its axes: value[{key!r}, ...] picks one entry of the first",
+        )
+    try:
+        return x[key]
+    except (KeyError, IndexError, TypeError):
+        known = (
+            ", ".join(map(repr, x))
+            if hasattr(x, "keys")
+            else f"{len(x)} items"
+            if hasattr(x, "__len__")
+            else type(x).__name__
+        )
+        raise KernelError(f"there is no item {key!r}.", known, "take one that is there", FormulaError) from None
+
+
+def unpack(x: Any, place: int, count: int) -> Any:
+    """One of `count` values that a part returned."""
+    several = isinstance(x, tuple | list)
+    found: Any = x
+    if not several or len(found) != count:
+        got = f"{len(found)} values" if several else f"one {type(found).__name__}"
+        what = f"the line binds {count} names to {got}."
+        raise KernelError(what, got, "bind as many names as there are values", FormulaError)
+    return found[place]
+
+
+def _plain(dtype: object) -> str:
+    """The name of a dtype without that of its framework."""
+    return str(dtype).rpartition(".")[2]
+
+
+def complex_numbers(dtype: object) -> KernelError:
+    fix = "give the real and the imaginary part as two values"
+    return KernelError(
+        "complex numbers are not part of the language.", f"a tensor of {_plain(dtype)}", fix, FormulaError
+    )
+
+
+def outside(low: int, high: int, size: object) -> KernelError:
+    """Indices from `low` to `high` into an axis that is shorter."""
+    bad = low if low < 0 else high
+    last = size - 1 if isinstance(size, int) else size
+    return KernelError(
+        f"the index {bad} is out of range.",
+        f"indices from {low} to {high}, an axis of size {size}",
+        f"give whole numbers from 0 to {last}",
+        RangeError,
+    )
+
+
+def fractional_pick(dtype: object) -> KernelError:
+    return KernelError("a pick takes whole numbers.", f"an index of {_plain(dtype)}", WHOLE, FormulaError)
+
+
+def fractional_place(place: float) -> KernelError:
+    return KernelError("a pick is a whole number.", str(place), "round(...), or floor(...)", FormulaError)
+
+
+def fractional_entries(dtype: object) -> KernelError:
+    got = f"an index of {_plain(dtype)}"
+    return KernelError("entries are taken at whole numbers.", got, WHOLE, FormulaError)
+
+
+def nothing_to_choose(shape: Shape | None = None) -> KernelError:
+    """`max` and `min` of nothing; without a shape, of nothing that a condition leaves."""
+    what = "there is no largest and no smallest of nothing."
+    if shape is None:
+        return KernelError(what, "a condition that leaves nothing", "leave one entry at least")
+    return KernelError(what, f"shape {shape}", "give it one entry at least")
+
+
+def apart_within_a_sample(shapes: list[Shape]) -> KernelError:
+    got = " and ".join(map(str, shapes))
+    return KernelError("the values do not meet within a sample.", got, "name the axes: a[c, h] and b[c]")
+
+
+def no_class_ids(dtype: object, target: Shape, logits: Shape) -> KernelError:
+    return KernelError(
+        "class ids are whole numbers, one for each row of the logits.",
+        f"{_plain(dtype)} of shape {target} for logits {logits}",
+        "cast(target, dtype='int64')",
+    )

@@ -1,0 +1,12 @@
+from ..errors import FlowError as FlowError
+from ..errors import FormulaError as FormulaError
+from ..errors import InputError as InputError
+from ..errors import NonFiniteError as NonFiniteError
+from ..errors import PartError as PartError
+from ..errors import RangeError as RangeError
+from ..errors import ShapeError as ShapeError
+from ..errors import WyeError as WyeError
+from ..errors import WyeWarning as WyeWarning
+from ..formula.formula import Formula as Formula
+from ..formula.schedule import Schedule as Schedule
+from .evaluation import evaluate as evaluate

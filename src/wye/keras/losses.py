@@ -1,0 +1,78 @@
+"""The losses of the catalogue in `keras.ops`; what they equal is in `wye.formula.losses`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..formula import refusals
+from . import functions as f
+from .kernels import FLOATS, WHOLE, Array, add, dtype_name, ops, rows, size
+from .picks import pick
+
+
+def mse(pred: Array, target: Array, reduction: str) -> Array:
+    """Mean squared error; the mean over nothing is 0."""
+    return _over(ops.square(ops.subtract(pred, target)), reduction)
+
+
+def cross_entropy(logits: Array, target: Array, reduction: str, ignore_index: int, label_smoothing: float) -> Array:
+    """Cross entropy over the last axis; class ids, or probabilities of the shape of the logits."""
+    if target.dtype in FLOATS and len(target.shape) == len(logits.shape):
+        found = _of_probabilities(logits, ops.cast(target, logits.dtype), label_smoothing)
+        return _over(found, reduction)
+    if target.dtype in FLOATS or len(target.shape) != len(logits.shape) - 1:
+        raise refusals.no_class_ids(dtype_name(target), tuple(target.shape), tuple(logits.shape))
+    kept, found = _of_ids(logits, ops.cast(target, WHOLE), ignore_index, label_smoothing)
+    if reduction == "none":
+        return found
+    total = ops.sum(found)
+    return total if reduction == "sum" else ops.divide(total, _count(kept, total))
+
+
+def _count(kept: Array, like: Array) -> Array:
+    return ops.cast(ops.maximum(ops.sum(ops.cast(kept, WHOLE)), 1), like.dtype)
+
+
+def _of_probabilities(logits: Array, target: Array, label_smoothing: float) -> Array:
+    if label_smoothing:
+        classes = ops.cast(size(logits, -1), logits.dtype)
+        target = add(ops.multiply(target, 1 - label_smoothing), ops.divide(label_smoothing, classes))
+    return ops.negative(ops.sum(ops.multiply(target, ops.log_softmax(logits, -1)), -1))
+
+
+def _of_ids(logits: Array, target: Array, ignore_index: int, label_smoothing: float) -> tuple[Array, Array]:
+    """Which targets are kept, and the loss of each; 0 for the others."""
+    kept = ops.not_equal(target, ignore_index)
+    ids = ops.where(kept, target, ops.zeros_like(target))
+    total = f.logsumexp(logits, (-1,))
+    shared = len(target.shape)
+    entry = ops.subtract(total, pick(logits, ids, shared, 0, 0, None))
+    if label_smoothing:
+        smooth = ops.subtract(total, f.mean(logits, (-1,)))
+        entry = add(ops.multiply(entry, 1 - label_smoothing), ops.multiply(smooth, label_smoothing))
+    return kept, ops.where(kept, entry, ops.zeros_like(entry))
+
+
+def _over(found: Array, reduction: str) -> Array:
+    reductions: dict[str, Callable[[Any], Any]] = {"none": lambda x: x, "sum": ops.sum, "mean": f.mean}
+    return reductions[reduction](found)
+
+
+def mse_rows(pred: Array, target: Array, reduction: str) -> Array:
+    return _over_rows(mse(pred, target, "none"), reduction)
+
+
+def cross_entropy_rows(
+    logits: Array, target: Array, reduction: str, ignore_index: int, label_smoothing: float
+) -> Array:
+    found = cross_entropy(logits, target, "none", ignore_index, label_smoothing)
+    if reduction != "mean" or target.dtype in FLOATS:
+        return _over_rows(found, reduction)
+    return f.mean_where(rows(found), rows(ops.not_equal(target, ignore_index)), (1,), False)
+
+
+def _over_rows(found: Array, reduction: str) -> Array:
+    if reduction == "none":
+        return found
+    return ops.sum(rows(found), 1) if reduction == "sum" else f.mean(rows(found), (1,))

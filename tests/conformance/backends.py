@@ -1,0 +1,167 @@
+"""Values and gradients on each front, as NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Evaluate = Callable[..., Any]
+Weights = Callable[[tuple[int, ...]], Array]
+Slopes = tuple[Any, list[Any]]
+Found = tuple[Array, dict[str, Array]]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A front on one framework.
+
+    Args:
+        evaluate: the front's.
+        tensor: an array as a tensor.
+        array: a tensor as an array.
+        slopes: value and gradients of a function of tensors by name, in those named.
+        captured: the function as one that captures a graph of it, knowing no size where the framework allows that.
+        value: how exact values are.
+        gradient: how exact gradients are.
+        outline: something of the shape and the dtype of a function's value.
+        once: a function of a dict, made ready to run once.
+        narrow: whether Keras takes 64 bits for 32 in some of its functions there.
+    """
+
+    evaluate: Evaluate
+    tensor: Callable[[Array], Any]
+    array: Callable[[Any], Array]
+    slopes: Callable[[Evaluate, dict[str, Any], list[str], Weights], Slopes]
+    captured: Callable[[Evaluate, dict[str, Any]], Evaluate] | None
+    value: float = 1e-12
+    gradient: float = 1e-10
+    narrow: bool = False
+    once: Callable[[Evaluate], Evaluate] = lambda function: function
+    outline: Callable[[Evaluate, dict[str, Any]], Any] = lambda function, tensors: function(**tensors)
+
+    def value_of(self, text: str, values: Mapping[str, Array], part: Evaluate, *, eager: bool) -> Any:
+        """The value of a formula that may call the part `f`."""
+        tensors = {name: self.tensor(value) for name, value in values.items()}
+
+        def computed(given: dict[str, Any]) -> Any:
+            return self.evaluate(text, **given, f=part)
+
+        return computed(tensors) if eager else self.once(computed)(tensors)
+
+    def run(self, text: str, values: Mapping[str, Array], weights: Weights, *, capture: bool = False) -> Found:
+        """The value of a formula, and the gradients of its weighted sum in all values of floats."""
+        tensors = {name: self.tensor(value) for name, value in values.items()}
+        floats = [name for name, value in values.items() if value.dtype.kind == "f"]
+
+        def computed(given: dict[str, Any]) -> Any:
+            return self.evaluate(text, **given)
+
+        function = self.captured(computed, tensors) if capture and self.captured else computed
+        value, slopes = self.slopes(function, tensors, floats, weights)
+        zeros = [np.zeros_like(values[name]) for name in floats]
+        gradients = [zero if one is None else self.array(one) for one, zero in zip(slopes, zeros, strict=True)]
+        return self.array(value), dict(zip(floats, gradients, strict=True))
+
+
+def on_torch() -> Backend:
+    import torch
+
+    import wye
+
+    torch.set_default_dtype(torch.float64)
+    return Backend(wye.evaluate, torch.from_numpy, _from_torch, _torch_slopes, None)
+
+
+def _from_torch(value: Any) -> Array:
+    return value.detach().numpy()
+
+
+def _torch_slopes(function: Evaluate, tensors: dict[str, Any], floats: list[str], weights: Weights) -> Slopes:
+    import torch
+
+    given = {name: value.requires_grad_() if name in floats else value for name, value in tensors.items()}
+    value = function(given)
+    if not value.requires_grad:
+        return value, [None] * len(floats)
+    total = (value * torch.from_numpy(weights(tuple(value.shape))).to(value.dtype)).sum()
+    return value, list(torch.autograd.grad(total, [given[name] for name in floats], allow_unused=True))
+
+
+def on_keras_torch() -> Backend:
+    import keras
+
+    import wye.keras
+
+    keras.config.set_floatx("float64")
+    return Backend(wye.keras.evaluate, _from_numpy, _from_torch, _torch_slopes, None, 1e-5, 1e-5, True)
+
+
+def _from_numpy(value: Array) -> Any:
+    import torch
+
+    return torch.from_numpy(np.asarray(value))
+
+
+def on_tensorflow() -> Backend:
+    import keras
+    import tensorflow as tf
+
+    import wye.keras
+
+    keras.config.set_floatx("float64")
+
+    def slopes(function: Evaluate, tensors: dict[str, Any], floats: list[str], weights: Weights) -> Slopes:
+        watched = [tensors[name] for name in floats]
+        with tf.GradientTape() as tape:
+            tape.watch(watched)
+            value = function(tensors)
+            total = tf.reduce_sum(tf.cast(value, tf.float64) * weights(tuple(value.shape)))
+        found = tape.gradient(total, watched)
+        return value, [None if one is None else tf.convert_to_tensor(one) for one in found]
+
+    def captured(function: Evaluate, tensors: dict[str, Any]) -> Evaluate:
+        unknown = {name: tf.TensorSpec([None] * len(value.shape), value.dtype) for name, value in tensors.items()}
+        return tf.function(function, input_signature=[unknown])
+
+    return Backend(wye.keras.evaluate, tf.convert_to_tensor, np.asarray, slopes, captured)
+
+
+def on_jax() -> Backend:
+    import jax
+    import jax.numpy as jnp
+
+    import wye.keras
+
+    def tensor(value: Array) -> Any:
+        narrow = {"float64": "float32", "int64": "int32"}.get(str(value.dtype), value.dtype)
+        return jnp.asarray(value.astype(narrow))
+
+    def slopes(function: Evaluate, tensors: dict[str, Any], floats: list[str], weights: Weights) -> Slopes:
+        def total(given: dict[str, Any]) -> Any:
+            value = function({**tensors, **given})
+            return jnp.sum(value * jnp.asarray(weights(value.shape).astype("float32"))), value
+
+        given = {name: tensors[name] for name in floats}
+        if not given:
+            return function(tensors), []
+        found, value = jax.jit(jax.grad(total, has_aux=True))(given)
+        return value, [found[name] for name in floats]
+
+    def outline(function: Evaluate, tensors: dict[str, Any]) -> Any:
+        return jax.eval_shape(lambda given: function(**given), tensors)
+
+    # The slopes are captured already.
+    return Backend(wye.keras.evaluate, tensor, np.asarray, slopes, None, 1e-5, 1e-5, once=jax.jit, outline=outline)
+
+
+BACKENDS: dict[str, Callable[[], Backend]] = {
+    "front": on_torch,
+    "tensorflow": on_tensorflow,
+    "jax": on_jax,
+    "torch": on_keras_torch,
+}
+"""`front` is the torch front; the others are Keras, by the name of its backend."""
