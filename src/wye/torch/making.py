@@ -13,19 +13,16 @@ from ..errors import InputError, listed
 from ..formula.analysis import Analysis, analyse
 from ..formula.codegen import Signature, function
 from ..formula.formula import Formula
-from ..formula.graph import NUMBER, Kind, Value
+from ..formula.graph import Kind, Value
+from ..formula.running import kind_of
 from ..formula.scope import Sources, Text, assemble
 from .front import FRONT
 from .kernels import FLOATS, SMALL
 
 
-def kind_of(value: object) -> Kind | None:
+def input_kind(value: object) -> Kind | None:
     """What is known of an input when it is given; None for what can only be called."""
-    if isinstance(value, Tensor):
-        return Kind(dtype=dtype_class(value))
-    if isinstance(value, bool | int | float):
-        return NUMBER
-    return None if callable(value) else Kind(dtype="any", tensor=False)
+    return kind_of(value, Tensor, dtype_class)
 
 
 def dtype_class(tensor: Tensor) -> str:
@@ -122,7 +119,7 @@ class Made:
 
     def variant(self, values: Sequence[Any]) -> FunctionType:
         """The function for inputs that are not all tensors of floats."""
-        kinds = tuple(map(kind_of, values))
+        kinds = tuple(map(input_kind, values))
         if kinds not in self.variants:
             given = {
                 name: kind or Kind(dtype="any", tensor=False) for name, kind in zip(self.inputs, kinds, strict=True)
