@@ -75,3 +75,26 @@ def apart(all_axes: Sequence[Iterable[str]]) -> tuple[int, int, str, str] | None
                     if not any({one, other} <= held for held in names):
                         return first, second, one, other
     return None
+
+
+def placed(rank: int, own: Axes, axes: Axes, others: Iterable[tuple[int, Axes]]) -> list[int | None]:
+    """Where a value's dimensions go so that its axes stand as in `axes`; None: one of size 1 stands there.
+
+    Args:
+        rank: of the value.
+        own: the names of its axes.
+        axes: the names in the order that is wanted; `...` is as long as the longest of all.
+        others: rank and names of the values that it meets.
+    """
+    length = max((count - len(names) + 1 for count, names in [(rank, own), *others] if REST in names), default=0)
+    dims: dict[str, list[int]] = {}
+    place = 0
+    for name in own:
+        count = rank - len(own) + 1 if name == REST else 1
+        dims[name] = list(range(place, place + count))
+        place += count
+    wanted: list[int | None] = []
+    for name in axes:
+        have: list[int | None] = list(dims.get(name, []))
+        wanted += have or [None] * (length if name == REST else 1)
+    return wanted

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import FormulaError, KernelError, Place, RangeError
 from .graph import Graph, Value
-from .shapes import Shape
+from .shapes import Operand, Shape, met
 
 WHOLE = "cast(index, dtype='int64')"
 
@@ -113,9 +113,12 @@ def nothing_to_choose(shape: Shape | None = None) -> KernelError:
     return KernelError(what, f"shape {shape}", "give it one entry at least")
 
 
-def apart_within_a_sample(shapes: list[Shape]) -> KernelError:
-    got = " and ".join(map(str, shapes))
-    return KernelError("the values do not meet within a sample.", got, "name the axes: a[c, h] and b[c]")
+def check_within_a_sample(own: Sequence[Shape], facts: Sequence[tuple[bool, bool, tuple[int, ...], bool]]) -> None:
+    """Two values that meet sample by sample fit by their own axes."""
+    operands = [Operand(shape, data, kept) for shape, (data, _, kept, _) in zip(own, facts, strict=True)]
+    if len(operands) == 2 and met(operands[0], operands[1], facts[0][3] or facts[1][3]) is None:
+        got = " and ".join(map(str, own))
+        raise KernelError("the values do not meet within a sample.", got, "name the axes: a[c, h] and b[c]")
 
 
 def no_class_ids(dtype: object, target: Shape, logits: Shape) -> KernelError:

@@ -11,6 +11,7 @@ from ..formula import refusals
 from ..formula.graph import Axes, Graph, Value
 from ..formula.numeric import compute
 from ..formula.pairs import Contraction
+from ..formula.table import named
 from . import functions as f
 from . import kernels as k
 from . import losses, picks, products, structure
@@ -90,6 +91,7 @@ REDUCTIONS: dict[str, Callable[..., Array]] = {
 }
 
 KERNELS: dict[str, Any] = {
+    **named(f, losses, structure),
     "Tensor": k.Tensor,
     "floats": k.FLOATS,
     "square": ops.square,
@@ -140,38 +142,14 @@ KERNELS: dict[str, Any] = {
     },
     **{f"f_{name}": getattr(ops, name) for name in ("sin", "cos", "round", "floor")},
     "f_abs": f.absolute,
-    "f_sign": f.sign,
     "f_stop": ops.stop_gradient,
     "f_cast": k.cast,
-    "f_clamp": f.clamp,
-    "f_clamp_low": f.clamp_low,
-    "f_clamp_high": f.clamp_high,
-    "f_modulo": f.modulo,
-    "f_where": f.where,
-    "f_where_numbers": f.where_numbers,
-    "f_max": f.maximum,
-    "f_min": f.minimum,
     "f_not": ops.logical_not,
     "f_and": ops.logical_and,
     "f_or": ops.logical_or,
     **{f"reduce_{scope}{name}": function for name, function in REDUCTIONS.items() for scope in ("", "all_")},
-    **{
-        f"reduce_where_{name}": getattr(f, f"{name}_where")
-        for name in ("sum", "mean", "max", "min", "norm", "var", "any", "all", "logsumexp")
-    },
-    "reduce_weighted_mean": f.weighted_mean,
     "along_softmax": ops.softmax,
-    "along_where_softmax": f.softmax_where,
     "along_log_softmax": ops.log_softmax,
-    "along_unit": f.unit,
-    "pairwise_dot": f.dot,
-    "pairwise_cosine": f.cosine,
-    "pairwise_distance": f.distance,
-    "loss_mse": losses.mse,
-    "loss_cross_entropy": losses.cross_entropy,
-    "loss_rows_mse": losses.mse_rows,
-    "loss_rows_cross_entropy": losses.cross_entropy_rows,
-    **{f"structure_{name}": getattr(structure, name) for name in ("take", "concat", "stack", "last", "expand_as")},
 }
 
 

@@ -10,8 +10,9 @@ import keras
 from keras import KerasTensor
 
 from ..formula import refusals
-from ..formula.graph import REST, Axes
-from ..formula.shapes import UNKNOWN, Operand, Shape, met
+from ..formula.axes import placed
+from ..formula.graph import Axes
+from ..formula.shapes import UNKNOWN, Shape
 from ..formula.shapes import broadcast as together
 from ..formula.shapes import sizes as known_sizes
 
@@ -211,18 +212,7 @@ def diagonal(x: Array, first: int, second: int) -> Array:
 
 def spread(x: Array, own: Axes, axes: Axes, others: Sequence[tuple[Array, Axes]]) -> Array:
     """x with the axes in the order `axes`; `...` is as long as the longest of all."""
-    ranks = [len(value.shape) - len(names) + 1 for value, names in [(x, own), *others] if REST in names]
-    length = max(ranks, default=0)
-    dims: dict[str, list[int]] = {}
-    place = 0
-    for name in own:
-        count = len(x.shape) - len(own) + 1 if name == REST else 1
-        dims[name] = list(range(place, place + count))
-        place += count
-    wanted: list[int | None] = []
-    for name in axes:
-        have: list[int | None] = list(dims.get(name, []))
-        wanted += have or [None] * (length if name == REST else 1)
+    wanted = placed(len(x.shape), own, axes, [(len(value.shape), names) for value, names in others])
     order = [dim for dim in wanted if dim is not None]
     if order != list(range(len(order))):
         x = ops.transpose(x, order)
@@ -246,9 +236,8 @@ def level(
         known_sizes(value.shape[1:] if sample else value.shape)
         for value, (_, sample, _, _) in zip(values, facts, strict=True)
     ]
-    operands = [Operand(shape, data, kept) for shape, (data, _, kept, _) in zip(own, facts, strict=True)]
-    if strict and len(values) == 2 and met(operands[0], operands[1], facts[0][3] or facts[1][3]) is None:
-        raise refusals.apart_within_a_sample(own)
+    if strict:
+        refusals.check_within_a_sample(own, facts)
     value, sample = values[place], facts[place][1]
     if not sample:
         return reshape(value, ()) if is_one(own[place]) else value

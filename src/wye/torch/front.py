@@ -11,6 +11,7 @@ from torch import Tensor
 from ..formula import refusals
 from ..formula.graph import Axes, Graph, Value
 from ..formula.pairs import Contraction
+from ..formula.table import named
 from . import functions as f
 from . import kernels as k
 from . import large, losses
@@ -45,6 +46,7 @@ def traced_number(name: str, values: tuple[Any, ...], dtype: str | None) -> Tens
 
 
 KERNELS: dict[str, Any] = {
+    **named(f, losses, f),
     "Tensor": Tensor,
     "floats": k.FLOATS,
     "square": large.square,
@@ -98,18 +100,9 @@ KERNELS: dict[str, Any] = {
             "floor",
         )
     },
-    "f_sign": f.sign,
     "f_softplus": f.softplus,
     "f_stop": Tensor.detach,
     "f_cast": f.cast,
-    "f_clamp": f.clamp,
-    "f_clamp_low": f.clamp_low,
-    "f_clamp_high": f.clamp_high,
-    "f_modulo": f.modulo,
-    "f_where": f.where,
-    "f_where_numbers": f.where_numbers,
-    "f_max": f.maximum,
-    "f_min": f.minimum,
     "f_not": torch.logical_not,
     "f_and": f.logical_and,
     "f_or": f.logical_or,
@@ -131,27 +124,8 @@ KERNELS: dict[str, Any] = {
         )
         for scope in ("", "all_")
     },
-    **{
-        f"reduce_where_{name}": getattr(f, f"{name}_where")
-        for name in ("sum", "mean", "max", "min", "norm", "var", "any", "all", "logsumexp")
-    },
-    "reduce_weighted_mean": f.weighted_mean,
     "along_softmax": torch.softmax,
-    "along_where_softmax": f.softmax_where,
     "along_log_softmax": torch.log_softmax,
-    "along_unit": f.unit,
-    "pairwise_dot": f.dot,
-    "pairwise_cosine": f.cosine,
-    "pairwise_distance": f.distance,
-    "loss_mse": losses.mse,
-    "loss_cross_entropy": losses.cross_entropy,
-    "loss_rows_mse": losses.mse_rows,
-    "loss_rows_cross_entropy": losses.cross_entropy_rows,
-    "structure_take": f.take,
-    "structure_concat": f.concat,
-    "structure_stack": f.stack,
-    "structure_last": f.last,
-    "structure_expand_as": f.expand_as,
 }
 
 

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from ..errors import KernelError
 from ..formula import refusals
+from ..formula.axes import placed
 from ..formula.graph import REST, Axes
 from ..formula.pairs import PairRecipe
-from ..formula.shapes import Operand, Shape, met
+from ..formula.shapes import Shape
 from .large import is_large
 
 FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
@@ -81,18 +82,7 @@ def item(x: Any, key: int | str) -> Any:
 
 def spread(x: Tensor, own: Axes, axes: Axes, others: Sequence[tuple[Tensor, Axes]]) -> Tensor:
     """x as a view with the axes in the order `axes`; `...` is as long as the longest of all."""
-    ranks = [value.dim() - len(names) + 1 for value, names in [(x, own), *others] if REST in names]
-    length = max(ranks, default=0)
-    dims: dict[str, list[int]] = {}
-    place = 0
-    for name in own:
-        count = x.dim() - len(own) + 1 if name == REST else 1
-        dims[name] = list(range(place, place + count))
-        place += count
-    wanted: list[int | None] = []
-    for name in axes:
-        have: list[int | None] = list(dims.get(name, []))
-        wanted += have or [None] * (length if name == REST else 1)
+    wanted = placed(x.dim(), own, axes, [(value.dim(), names) for value, names in others])
     order = [dim for dim in wanted if dim is not None]
     if order != list(range(len(order))):
         x = x.permute(order)
@@ -254,9 +244,8 @@ def level(
         tuple(value.shape[1:] if sample else value.shape)
         for value, (_, sample, _, _) in zip(values, facts, strict=True)
     ]
-    operands = [Operand(shape, data, kept) for shape, (data, _, kept, _) in zip(own, facts, strict=True)]
-    if strict and len(values) == 2 and met(operands[0], operands[1], facts[0][3] or facts[1][3]) is None:
-        raise refusals.apart_within_a_sample(own)
+    if strict:
+        refusals.check_within_a_sample(own, facts)
     rank = max(map(len, own))
     value, sample = values[place], facts[place][1]
     if not sample:
