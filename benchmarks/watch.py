@@ -63,7 +63,8 @@ def measured(what: str, make: Callable[[], tuple[nn.Module, Tensor]]) -> Row:
 
 def stepping(net: nn.Module, x: Tensor, watched: bool) -> Callable[[], None]:
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4)
-    seen = wye.watch(net, optimizer) if watched else None
+    if watched:
+        wye.watch(net, optimizer)  # the hooks keep it for as long as the net lives
     target = torch.randn_like(net(x))
 
     def step() -> None:
@@ -71,7 +72,6 @@ def stepping(net: nn.Module, x: Tensor, watched: bool) -> Callable[[], None]:
         (net(x) - target).square().mean().backward()
         optimizer.step()
 
-    step.seen = seen  # type: ignore[attr-defined]  # as long as the net lives, so does the watch
     return step
 
 

@@ -15,7 +15,7 @@ from ..torch.flow.repeating import Repeat
 from ..torch.flow.switching import RandomChoice
 from ..torch.join import Frozen, Join
 from .calls import Calls
-from .names import named_modules
+from .names import named_modules, within
 from .trail import EMPTY, Trail
 
 LOSS = "the loss does not depend on it"
@@ -39,11 +39,6 @@ def words(node: Node, stage: str) -> str:
     left = "let no sample leave by it" if stage.startswith("exit") else "let all samples leave before it"
     verbs = {Repeat: "ran no round of it", While: "let no sample in", EarlyExit: left, RandomChoice: "did not draw it"}
     return f"{title(node)} {next((verb for kind, verb in verbs.items() if isinstance(node, kind)), 'sent no sample')}"
-
-
-def within(name: str, item: str) -> str:
-    """The name of what a module holds: `deep.then`; that of a whole model is empty, or `0:`."""
-    return f"{name}.{item}" if name and not name.endswith(":") else f"{name}{item}"
 
 
 class Ways:
@@ -104,9 +99,15 @@ class Modules:
             for name, module in named_modules(model, remove_duplicate=False)
         }
         self.calls = calls
+        self._chains: dict[str, list[tuple[str, nn.Module]]] = {}
 
     def chain(self, key: str) -> list[tuple[str, nn.Module]]:
         """The modules around a weight, the outermost first."""
+        if key not in self._chains:
+            self._chains[key] = self._chain(key)
+        return self._chains[key]
+
+    def _chain(self, key: str) -> list[tuple[str, nn.Module]]:
         places = [place for place, letter in enumerate(key) if letter in ".:"]
         names = dict.fromkeys(["", *(key[: place + (key[place] == ":")] for place in places)])
         return [(name, self.named[name]) for name in names if name in self.named]
@@ -171,10 +172,9 @@ class Causes:
         deciders: Mapping[str, str],
         modules: Modules,
         trails: Sequence[Trail],
-        since: int | None,
+        since: int,
     ) -> None:
-        self.idle, self.deciders, self.modules, self.trails = idle, deciders, modules, trails
-        self.since = since or 0
+        self.idle, self.deciders, self.modules, self.trails, self.since = idle, deciders, modules, trails, since
         self.active = modules.active(self.since)
 
     def of_none(self, weight: nn.Parameter, keys: Sequence[str], backward: bool) -> str:

@@ -16,6 +16,7 @@ from ..torch.flow.chance import Dice
 from ..torch.flow.counts import current_backward
 from ..torch.flow.node import Node
 from .contexts import tensors_in
+from .hooks import Hook
 from .names import named_modules
 
 is_compiling, is_grad_enabled = torch.compiler.is_compiling, torch.is_grad_enabled
@@ -129,8 +130,8 @@ class Calls:
         self._handles, self._shy = [], []
 
 
-class Seen:
-    """The hook of one module. A copy of the module is another module, and nobody's to watch."""
+class Seen(Hook):
+    """The hook of one module."""
 
     def __init__(self, calls: Calls, run: Run) -> None:
         self.calls, self.run = calls, run
@@ -156,21 +157,6 @@ class Seen:
             run.taught = calls.now
         else:
             run.empty = calls.now
-
-    def __deepcopy__(self, memo: object) -> Any:
-        return unwatched
-
-    def __reduce__(self) -> Any:
-        return leftover, ()
-
-
-def unwatched(*_: Any) -> None:
-    """What is left of a hook in a copy."""
-
-
-def leftover() -> Any:
-    """What is left of a hook in a file."""
-    return unwatched
 
 
 def has_forward(module: nn.Module) -> bool:

@@ -17,8 +17,9 @@ KEPT_BY_KERAS = {"_torch_params", "_functional"}
 """Attributes under which Keras keeps once more what it has elsewhere."""
 
 
-def joined(name: str, item: str) -> str:
-    return f"{name}.{item}" if name else item
+def within(name: str, item: str) -> str:
+    """The name of what a module holds: `deep.then`; that of a whole model is empty, or ends with a colon, `0:`."""
+    return f"{name}.{item}" if name and not name.endswith(":") else f"{name}{item}"
 
 
 def layers_of(module: nn.Module) -> list[Any]:
@@ -43,7 +44,7 @@ def named_modules(model: nn.Module, remove_duplicate: bool = True) -> Iterator[t
         for layer in layers_of(module):
             if id(layer) not in known:
                 known.add(id(layer))
-                yield joined(name, layer.name), layer
+                yield within(name, layer.name), layer
 
 
 def named_weights(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
@@ -83,7 +84,7 @@ def _variables(model: nn.Module, known: set[int]) -> Iterator[tuple[str, nn.Para
     taken: set[str] = set()
     for key, variable in variables.items():
         for owner in owners.get(key, [""]):
-            name = joined(owner, variable.name)
-            name = joined(owner, variable.path) if name in taken else name
+            name = within(owner, variable.name)
+            name = within(owner, variable.path) if name in taken else name
             taken.add(name)
             yield name, variable.value

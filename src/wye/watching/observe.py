@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import count
 from os import PathLike
 from types import TracebackType
 from typing import Any
@@ -19,19 +17,18 @@ from torch.utils.hooks import RemovableHandle
 from ..torch.flow.idle import STEPPED, behind_closure
 from ..torch.flow.node import Node
 from .account import Account, Junction, Path, Weight
-from .attribute import DETACHED, LOSS, OUTPUT, Causes, Modules, Ways, title, within
+from .attribute import DETACHED, LOSS, OUTPUT, Causes, Modules, Ways, title
 from .callbacks import callback
 from .calls import Calls
 from .contexts import Batch
 from .document import document, written
 from .movement import Places
-from .names import named_weights
+from .names import named_weights, within
 from .report import html, renderables, table
 from .roots import Roots
-from .steps import Held, Look, overflowed
+from .steps import Held, Look, Stepper, overflowed
 from .terms import Term, Terms
 
-BY_HAND = "by hand"
 OBJECTIVE = "objective:"
 """What the names of an objective's weights begin with; of the second of several, `objective:1:`."""
 
@@ -57,10 +54,7 @@ class Watch:
         self._all = {id(one): Held(one, keys, Weight()) for one, keys in names.items()}
         measure(self._all.values())
         self.weights = {one.keys[0]: one.account for one in self._all.values()}
-        self._next = count()
-        self._numbers: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
         self._strangers = set[int]()
-        self._known: dict[int, tuple[tuple[int, ...], list[Held]]] = {}
         self._calls = Calls(models)
         self._roots = Roots(
             [one for name, one in models.items() if name not in objectives], objectives.values(), self._calls
@@ -68,11 +62,11 @@ class Watch:
         self._ways, self._modules = Ways(dict(named_nodes(models, once=False))), Modules(models, self._calls)
         self._terms = {name[len(OBJECTIVE) :]: Terms(one, every) for name, one in objectives.items()}
         self._start, self._end = self._counts(), dict[str, Path]()
-        self._steps_of: Counter[Any] = Counter()
-        self._since: dict[Any, int] = {}
-        self._looks: dict[Any, Look] = {}
         self._stepped, self._places = bool(optimizers), Places(elements)
-        self._waiting = {self._who(one) for one in optimizers}
+        self._by_hand = Stepper()
+        self._steppers: WeakKeyDictionary[Optimizer, Stepper] = WeakKeyDictionary()
+        for optimizer in optimizers:
+            self._stepper(optimizer)
         self._handles = list(self._attached(optimizers))
 
     def _attached(self, optimizers: Sequence[Optimizer]) -> Iterator[RemovableHandle]:
@@ -92,22 +86,19 @@ class Watch:
             for path, count in node.paths.items()
         }
 
-    def _who(self, optimizer: Optimizer) -> int:
-        """A number of its own; an `id` is given anew once an optimizer is gone."""
-        return self._numbers.setdefault(optimizer, next(self._next))
-
-    def _held(self, optimizer: Optimizer) -> list[Held]:
-        """The weights of the models that it holds; groups may be added while it runs."""
+    def _stepper(self, optimizer: Optimizer) -> Stepper:
+        """What is known of an optimizer, with its weights: groups may be added while it runs."""
+        stepper = self._steppers.get(optimizer)
+        if stepper is None:
+            stepper = self._steppers[optimizer] = Stepper()
         sizes = tuple(len(group["params"]) for group in optimizer.param_groups)
-        known = self._known.get(self._who(optimizer))
-        if known is None or known[0] != sizes:
+        if stepper.sizes != sizes:
             weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-            known = sizes, [self._all[id(weight)] for weight in weights if id(weight) in self._all]
-            if known[1]:
-                self._strangers |= {id(weight) for weight in weights if id(weight) not in self._all}
-            self._known[self._who(optimizer)] = known
-            measure(known[1])
-        return known[1]
+            stepper.sizes, stepper.held = sizes, [self._all[id(one)] for one in weights if id(one) in self._all]
+            if stepper.held:
+                self._strangers |= {id(one) for one in weights if id(one) not in self._all}
+            measure(stepper.held)
+        return stepper
 
     def _begins(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         """Before a step; one that takes a closure has its gradients only after each call of it."""
@@ -116,31 +107,29 @@ class Watch:
 
     def _look_again(self, optimizer: Optimizer) -> None:
         """Within a step, after a call of its closure: what was written since it began, the step wrote itself."""
-        for one in self._held(optimizer):
+        for one in self._stepper(optimizer).held:
             one.version = one.parameter._version
         self._look(optimizer)
 
     def _look(self, optimizer: Optimizer) -> None:
-        held = self._held(optimizer)
-        if held:
-            self._looks[self._who(optimizer)] = self._looked(held, self._who(optimizer), optimizer)
+        stepper = self._stepper(optimizer)
+        if stepper.held:
+            stepper.look = self._looked(stepper.held, stepper, optimizer)
 
-    def _looked(self, held: Sequence[Held], who: Any, optimizer: Optimizer | None) -> Look:
+    def _looked(self, held: Sequence[Held], stepper: Stepper, optimizer: Optimizer | None) -> Look:
         """The gradients as they are, why some are missing, and what the step will be compared with."""
         look = Look(held, self.every)
         if look.none or look.zero:
-            self._attribute(look, who, optimizer)
+            self._attribute(look, stepper.since, None if optimizer is None else STEPPED.get(optimizer))
         if optimizer is not None:
             look.snap(optimizer, self._places)
         return look
 
-    def _attribute(self, look: Look, who: Any, optimizer: Optimizer | None) -> None:
+    def _attribute(self, look: Look, since: int | None, tick: int | None) -> None:
         """Says why gradients are None or zero."""
-        since = self._since.get(who)
-        tick = None if since is None or optimizer is None else STEPPED.get(optimizer)
-        causes = Causes(
-            self._ways.idle(tick), self._ways.deciders, self._modules, self._roots.trails(since or 0), since
-        )
+        idle = self._ways.idle(None if since is None else tick)
+        trails = self._roots.trails(since or 0)
+        causes = Causes(idle, self._ways.deciders, self._modules, trails, since or 0)
         backward = any(one.parameter.grad is not None for one in self._all.values())
         for one in look.none:
             look.reasons.append((one, why := causes.of_none(one.parameter, one.keys, backward)))
@@ -152,15 +141,16 @@ class Watch:
 
     def _ends(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """After a step."""
-        look = self._looks.pop(self._who(optimizer), None)
+        stepper = self._stepper(optimizer)
+        look, stepper.look = stepper.look, None
         if look is None:
             return
         self._stepped = True
         if overflowed(optimizer):
             self.skipped += 1
         else:
-            self._count(look, self._who(optimizer), optimizer)
-        self._passes(self._who(optimizer))
+            self._count(look, stepper, optimizer)
+        self._passes(stepper)
 
     def step(self) -> None:
         """The end of a step by hand, where no optimizer of torch makes it; where one did, it does nothing."""
@@ -169,9 +159,9 @@ class Watch:
         for one in self._all.values():
             if one.parameter.grad is not None or not one.parameter.requires_grad:
                 one.version = one.parameter._version  # it is the step, or the forward, that wrote into these
-        self._count(self._looked(list(self._all.values()), BY_HAND, None), BY_HAND, None)
+        self._count(self._looked(list(self._all.values()), self._by_hand, None), self._by_hand, None)
         self._ways.begin()
-        self._passes(BY_HAND)
+        self._passes(self._by_hand)
 
     def callback(self, framework: str) -> Any:
         """A callback for "lightning" or "keras" that calls `step` where one ends; the watch goes on after a fit.
@@ -179,23 +169,23 @@ class Watch:
         Raises:
             InputError: there is no such framework, or it is not installed.
         """
-        return callback(framework, self.step, self._held)
+        return callback(framework, self.step, lambda optimizer: self._stepper(optimizer).held)
 
-    def _count(self, look: Look, who: Any, optimizer: Optimizer | None) -> None:
+    def _count(self, look: Look, stepper: Stepper, optimizer: Optimizer | None) -> None:
         """What a step found goes into the accounts."""
-        self._steps_of[who] += 1
-        self.steps = max(self._steps_of.values())
+        stepper.steps += 1
+        self.steps = max(self.steps, stepper.steps)
         look.count()
         look.after(optimizer)
-        look.move(self._steps_of[who] - 1)
+        look.move(stepper.steps - 1)
 
-    def _passes(self, who: Any) -> None:
+    def _passes(self, stepper: Stepper) -> None:
         """The next interval begins."""
         self._calls.now += 1
-        self._since[who] = self._calls.now
-        self._waiting.discard(who)  # the first interval of one that has not stepped began with the watch
-        alive = {*self._numbers.values(), BY_HAND}
-        self._roots.forget(0 if self._waiting else min(time for one, time in self._since.items() if one in alive))
+        stepper.since = self._calls.now
+        # The first interval of one that has not stepped began with the watch.
+        steppers = [one for one in self._steppers.values() if one.held] if self._stepped else [stepper]
+        self._roots.forget(min((one.since or 0 for one in steppers), default=0))
         for terms in self._terms.values():
             terms.due(self.steps)
         for one in self._all.values():

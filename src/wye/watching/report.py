@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from .account import Account, Path
-from .attribute import within
+from .names import within
 from .stories import sentences
 
 WIDE = 10_000

@@ -11,8 +11,9 @@ from torch.jit import ScriptModule
 from torch.utils.hooks import RemovableHandle
 
 from ..torch.flow.counts import current_backward
-from .calls import SHAPES_ALONE, Calls, Run, Seen, is_compiling, is_grad_enabled, rows
+from .calls import SHAPES_ALONE, Calls, is_compiling, is_grad_enabled, rows
 from .contexts import tensors_in
+from .hooks import Hook
 from .terms import in_a_capture
 from .trail import Trail
 
@@ -104,25 +105,23 @@ class Roots:
         self._trails.clear()
 
 
-class Begins(Seen):
+class Begins(Hook):
     """The hook before a call of a model."""
 
     def __init__(self, roots: Roots) -> None:
-        super().__init__(roots.calls, Run("", False))
         self.roots = roots
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any = None) -> None:
+    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         if not is_compiling():
             self.roots.begins(module)
 
 
-class Ends(Begins):
+class Ends(Hook):
     """The hook after it."""
 
     def __init__(self, roots: Roots, told: bool) -> None:
-        super().__init__(roots)
-        self.told = told
+        self.roots, self.told = roots, told
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any = None) -> None:
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if not is_compiling():
             self.roots.ends(module, args, output, self.told)

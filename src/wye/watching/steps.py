@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -121,6 +122,25 @@ class Look:
                 if part.gradient is not None and part.momentum is not None and part.decay is not None:
                     split = (part.gradient * scale, part.momentum * scale, part.decay * scale)
                 one.account.add(step, part.moved * scale, split, part.sampled == part.of)
+
+
+@dataclass
+class Stepper:
+    """Who makes steps: an optimizer, or a loop by hand.
+
+    Attributes:
+        steps: how many of its steps were counted.
+        since: when the last one was, on the clock of the watch; None: before it began.
+        sizes: of its groups, when its weights were last looked up.
+        held: the watched weights among them.
+        look: what was seen before the step that is under way.
+    """
+
+    steps: int = 0
+    since: int | None = None
+    sizes: tuple[int, ...] = ()
+    held: Sequence[Held] = ()
+    look: Look | None = None
 
 
 def is_due(taught: int, every: int) -> bool:

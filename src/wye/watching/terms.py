@@ -14,6 +14,7 @@ from ..formula.formula import Formula
 from ..torch.objective import Objective, observe
 from .account import Term
 from .contexts import Batch, Context, contexts_of, tensors_in
+from .hooks import Hook
 from .series import Numbers
 from .shares import Shares, hidden_in, shares_of, summands_of
 from .slopes import Edge, ReachError, edge_of, now
@@ -34,19 +35,15 @@ class Call:
         self.terms: Mapping[str, Any] = {}
 
 
-class Ear:
-    """A hook that is deaf in captured graphs, and in copies of what it hangs on."""
+class Ear(Hook):
+    """A hook that is deaf in captured graphs."""
 
-    def __init__(self, hear: Callable[..., None] | None = None) -> None:
+    def __init__(self, hear: Callable[..., None]) -> None:
         self._hear = hear
 
     def __call__(self, *args: Any) -> None:
-        if torch.compiler.is_compiling() or self._hear is None:
-            return
-        self._hear(*args)
-
-    def __reduce__(self) -> tuple[type[Ear], tuple[()]]:
-        return Ear, ()
+        if not torch.compiler.is_compiling():
+            self._hear(*args)
 
 
 class Terms:
