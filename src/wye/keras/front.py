@@ -14,7 +14,7 @@ from ..formula.pairs import Contraction
 from ..formula.table import named
 from . import functions as f
 from . import kernels as k
-from . import losses, picks, products, structure
+from . import loss_kernels, picks, products, structure
 from .kernels import Array, ops
 
 
@@ -91,7 +91,7 @@ REDUCTIONS: dict[str, Callable[..., Array]] = {
 }
 
 KERNELS: dict[str, Any] = {
-    **named(f, losses, structure),
+    **named(f, loss_kernels, structure),
     "Tensor": k.Tensor,
     "floats": k.FLOATS,
     "square": ops.square,

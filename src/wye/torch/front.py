@@ -14,7 +14,7 @@ from ..formula.pairs import Contraction
 from ..formula.table import named
 from . import functions as f
 from . import kernels as k
-from . import large, losses
+from . import large, loss_kernels
 
 
 def capturing() -> bool:
@@ -46,7 +46,7 @@ def traced_number(name: str, values: tuple[Any, ...], dtype: str | None) -> Tens
 
 
 KERNELS: dict[str, Any] = {
-    **named(f, losses, f),
+    **named(f, loss_kernels, f),
     "Tensor": Tensor,
     "floats": k.FLOATS,
     "square": large.square,
