@@ -11,15 +11,16 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from ..errors import FormulaError, InputError, PartError, did_you_mean, listed
+from ..errors import InputError, PartError
 from ..formula.formula import Formula
+from ..formula.joining import joined_by, wrong_inputs
+from ..formula.recipe import Recipe
 from .failures import explained
 from .front import capturing
-from .making import Made, Recipe
+from .making import Made
 from .parts import Parts
 
 GENERATED = ("forward", "_traced", "_made")
-OPERATORS = ("+", "-", "*", "/", "max", "min", "mean", "concat")
 
 
 class Join(Parts):
@@ -77,23 +78,7 @@ class Join(Parts):
             >>> str(wye.Join.of("max", torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)).formula)
             'max(a(x), b(x))'
         """
-        if operator not in OPERATORS:
-            fix = did_you_mean(operator, OPERATORS, f"choose from {' '.join(OPERATORS)}")
-            raise FormulaError(f"`{operator}` is not an operator.", f"Join.of({operator!r}, ...)", operator, fix)
-        names = list("abcdefghijklmnopqrstuvwyz")[: len(modules)]
-        if not 2 <= len(modules) == len(names):
-            raise PartError(
-                "an operator joins 2 to 25 modules.",
-                f"Join.of({operator!r}, ...)",
-                _counted(len(modules), "module"),
-                "give two or more",
-            )
-        calls = [f"{name}(x)" for name in names]
-        text = f" {operator} ".join(calls)
-        if operator == "mean":
-            text = f"({' + '.join(calls)}) / {len(calls)}"
-        elif operator not in ("+", "-", "*", "/"):
-            text = f"{operator}({', '.join(calls)})"
+        text, names = joined_by(operator, len(modules))
         parts: dict[str, Any] = dict(zip(names, modules, strict=True))
         return cls(text, **parts)
 
@@ -195,31 +180,8 @@ class Join(Parts):
         return error
 
     def _wrong_inputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> InputError | None:
-        known = self.inputs
-        positional = known[: len(args)]
-        required = self._made.reads if self._made else known
-        place = f"{type(self).__name__}({', '.join(known)})"
-        doubled = [name for name in positional if name in kwargs]
-        unknown = [name for name in kwargs if name not in known]
-        missing = [name for name in required if name not in positional and name not in kwargs]
-        if len(args) > len(known):
-            return InputError(
-                "too many inputs are given.", place, _counted(len(args), "input"), f"give {listed(known)}"
-            )
-        if doubled:
-            return InputError(
-                f"the input `{doubled[0]}` is given twice.",
-                place,
-                f"by position and by name: {doubled[0]}",
-                "give it once",
-            )
-        if unknown:
-            fix = did_you_mean(unknown[0], known, f"give {listed(known)}")
-            return InputError(f"there is no input `{unknown[0]}`.", place, listed(kwargs), fix)
-        if missing:
-            given = [*positional, *kwargs]
-            return InputError(f"the input `{missing[0]}` is missing.", place, listed(given), f"give {missing[0]}=...")
-        return None
+        required = self._made.reads if self._made else self.inputs
+        return wrong_inputs(type(self).__name__, self.inputs, required, len(args), kwargs)
 
     def _refuse_missing(self) -> None:
         raise TypeError("an input is missing")
@@ -244,10 +206,6 @@ class Join(Parts):
     def extra_repr(self) -> str:
         words = [repr(self._source.text) if isinstance(self._source, Formula) else repr(self._source)]
         return ", ".join([*words, *self._settings()])
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 class Frozen(nn.Module):

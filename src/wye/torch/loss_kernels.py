@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -43,6 +44,35 @@ def cross_entropy(logits: Tensor, target: Tensor, reduction: str, ignore_index: 
     if reduction == "none":
         return found.reshape(target.shape)
     return found / (ids != ignore_index).sum().clamp(min=1) if reduction == "mean" else found
+
+
+def by_label(label: Tensor, together: Tensor, apart: Tensor) -> Tensor:
+    """`together` where the label is 1, `apart` where it is 0; other labels are refused.
+
+    Whether there are others is not looked at where that would hold up an accelerator, nor while a graph is captured:
+    there the result is NaN for them.
+    """
+    if label.is_floating_point() or label.is_complex():
+        raise refusals.no_labels(label.dtype)
+    if label.dtype is torch.bool:
+        return torch.where(label, together, apart)
+    # Of all whole numbers, in any number of bits, 0 and 1 alone equal their squares.
+    fits = label * label == label
+    chosen = torch.where(label == 1, together, apart)
+    holds = None if torch.compiler.is_compiling() or label.device.type != "cpu" else _truth(fits.all())
+    if holds is None:
+        return torch.where(fits, chosen, math.nan)
+    if not holds:
+        raise refusals.neither_label(int(label.min()), int(label.max()))
+    return chosen
+
+
+def _truth(x: Tensor) -> bool | None:
+    """Whether it is true; None where nobody knows yet."""
+    try:
+        return bool(x)
+    except RuntimeError:
+        return None
 
 
 def _over(found: Tensor, reduction: str) -> Tensor:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from types import FunctionType
 from typing import Any
 
 from torch import Tensor
 
 from ..errors import InputError, listed
-from ..formula.analysis import Analysis, analyse
+from ..formula.analysis import Analysis
 from ..formula.codegen import Signature, function
-from ..formula.formula import Formula
-from ..formula.graph import Kind, Value
+from ..formula.graph import Kind
+from ..formula.recipe import Recipe, terms_of
 from ..formula.running import kind_of
-from ..formula.scope import Sources, Text, assemble
 from .front import FRONT
 from .kernels import FLOATS, SMALL
 
@@ -29,49 +27,6 @@ def dtype_class(tensor: Tensor) -> str:
     if tensor.is_complex():
         return "complex"
     return "float" if tensor.dtype in FLOATS else "small" if tensor.dtype in SMALL else "int"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """All that decides what code a formula becomes.
-
-    Args:
-        formula: the formula.
-        formulas: named formulas.
-        modules: names of parts that are called and are modules.
-        callables: names of parts that are called and are not.
-        kinds: what is known of parts that are values.
-        strict: see `Join`.
-        terms: whether the value is returned with its terms, through the module's `_finish`.
-    """
-
-    formula: Formula
-    formulas: Mapping[str, Formula] = field(default_factory=dict[str, Formula])
-    modules: frozenset[str] = frozenset()
-    callables: frozenset[str] = frozenset()
-    kinds: Mapping[str, Kind] = field(default_factory=dict[str, Kind])
-    strict: bool = True
-    terms: bool = False
-
-    def analysis(self, kinds: Mapping[str, Kind], *, dice: bool = False, closed: bool = False) -> Analysis:
-        named = {name: (formula.text, formula.program) for name, formula in self.formulas.items()}
-        whole, top, placed = assemble(self.formula.text, self.formula.program, named)
-        return analyse(self.sources(whole, top, placed, kinds, dice, closed))
-
-    def sources(
-        self, whole: str, top: Text, placed: Mapping[str, Text], kinds: Mapping[str, Kind], dice: bool, closed: bool
-    ) -> Sources:
-        return Sources(
-            top,
-            whole,
-            modules=self.modules | self.callables,
-            kinds=self.kinds,
-            formulas=placed,
-            input_kinds=kinds,
-            strict=self.strict,
-            dice=dice,
-            closed=closed,
-        )
 
 
 class Made:
@@ -131,9 +86,3 @@ class Made:
     def codes(self) -> list[FunctionType]:
         """All functions made so far; those that another one calls come before it."""
         return [*self.variants.values(), self.traced, self.forward]
-
-
-def terms_of(analysis: Analysis) -> dict[str, Value]:
-    """Named values that may be without axes, and the unnamed summands of the top line."""
-    reached = {**analysis.named, **analysis.summands}
-    return {name: value for name, value in reached.items() if value.kind.scalar or (value.kind.axes is None)}

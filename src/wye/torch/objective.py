@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from ..errors import InputError, NonFiniteError, PartError, Place, ShapeError, WyeWarning, listed
+from ..errors import NonFiniteError, PartError, Place, ShapeError, WyeWarning
 from ..formula.formula import Formula
+from ..formula.joining import taken_by_name
 from ..formula.statements import FILENAME
 from .join import Join
 
@@ -95,32 +96,8 @@ class Objective(Join):
         Raises:
             InputError: an input is in none of them, or two hold different values under its name.
         """
-        place = f"{type(self).__name__}.on(...)"
-        for mapping in mappings:
-            if not hasattr(mapping, "keys"):
-                raise InputError(
-                    "`on` takes mappings.", place, f"a {type(mapping).__name__}", "give a dict, or values by name"
-                )
-        given: dict[str, Any] = {}
-        for name in self._made.reads if self._made else self.inputs:
-            found = [mapping[name] for mapping in (*mappings, more) if name in mapping]
-            if not found:
-                known = dict.fromkeys(str(key) for mapping in (*mappings, more) for key in mapping)
-                raise InputError(
-                    f"the input `{name}` is in none of the mappings.",
-                    place,
-                    f"keys {listed(known)}",
-                    f"give {name}=..., or a mapping that has it",
-                )
-            if any(value is not found[0] for value in found):
-                raise InputError(
-                    f"two mappings hold different values for the input `{name}`.",
-                    place,
-                    name,
-                    "leave it out of all but one",
-                )
-            given[name] = found[0]
-        return self(**given)
+        reads = self._made.reads if self._made else self.inputs
+        return self(**taken_by_name(f"{type(self).__name__}.on(...)", reads, [*mappings, more]))
 
     def follow(self, optimizer: Optimizer) -> RemovableHandle:
         """Advances `step` after each step of the optimizer; the handle's `remove()` ends it."""

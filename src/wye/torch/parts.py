@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self, TypeGuard, cast
@@ -12,12 +11,10 @@ from torch import Tensor, nn
 
 from ..errors import PartError
 from ..formula.formula import Formula
-from ..formula.functions import FUNCTIONS
 from ..formula.graph import NUMBER, Kind
+from ..formula.naming import check_names
 from ..formula.schedule import Schedule
 from .making import dtype_class
-
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 
 
 def part_kind(name: str, value: object) -> str:
@@ -50,21 +47,6 @@ def part_kind(name: str, value: object) -> str:
         type(value).__name__,
         "give a module, a Parameter, a tensor, a number, a formula, a Schedule or a callable",
     )
-
-
-def check_names(parts: Mapping[str, Any], reserved: frozenset[str]) -> None:
-    """Refuses names that cannot be read in a formula, or that the module itself needs."""
-    for name in parts:
-        if name in reserved:
-            raise PartError(
-                f"the name `{name}` belongs to the module.", f"{name}=...", name, f"call the part `{name}_part`"
-            )
-        if not NAME.match(name):
-            raise PartError(
-                f"`{name}` is no name.", f"{name}=...", repr(name), "use ASCII letters, digits and _, a letter first"
-            )
-        if name in FUNCTIONS and FUNCTIONS[name].kind == "random":
-            raise PartError(f"the name `{name}` belongs to a die.", f"{name}=...", name, f"call the part `{name}_part`")
 
 
 class Parts(nn.Module):

@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from ...errors import PartError
+from ...formula.deciding import Decides
 from ..front import capturing
-from .condition import Decides
 from .counts import Count
 from .parted import Parted, decider, truths
 from .values import Value, batch_size, merge, part, splice, split

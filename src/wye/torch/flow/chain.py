@@ -8,8 +8,9 @@ from typing import Any, cast, overload
 from torch import nn
 
 from ...errors import PartError
+from ...formula.naming import NAME
 from ..front import capturing
-from ..parts import NAME, reserved
+from ..parts import reserved
 from .counts import Count
 from .node import OWN, Node
 from .values import Value, batch_size

@@ -11,7 +11,7 @@ import warnings
 import weakref
 import zlib
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,32 +19,13 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ...errors import FlowError, InputError, PartError, WyeWarning
+from ...formula.chance import MASK, check_bounds, fall, mix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MASK = 0xFFFFFFFF
 PATIENCE = 100
 """So many training calls without one step of an optimizer that holds the node's weights, and the die warns."""
-
-
-Number = TypeVar("Number", int, Tensor)
-
-
-def mix(value: Number) -> Number:
-    """A hash of 32 bits; the constants stay below 2**31, so that tensors of int64 can compute it too.
-
-    It is applied several times over, so it must not undo itself: no constant may be the inverse of the other modulo
-    2**32, and the first shift differs from the last.
-    """
-    value = ((value ^ (value >> 16)) * 0x21F0AAAD) & MASK
-    value = ((value ^ (value >> 15)) * 0x735A2D97) & MASK
-    return value ^ (value >> 15)
-
-
-def fall(seed: Number, step: Number, place: int) -> Number:
-    """32 random bits for one die of a node at a step."""
-    return mix(mix(mix(seed & MASK) ^ (step & MASK)) ^ (place * 0x9E3779B & MASK))
 
 
 # One operator: written out, the hash uses values twice in each line, and a compiler that inlines them takes minutes.
@@ -57,19 +38,6 @@ def traced_fall(state: Tensor, place: int) -> Tensor:
 @traced_fall.register_fake
 def _(state: Tensor, place: int) -> Tensor:
     return state.new_empty(())
-
-
-def check_bounds(kind: str, bounds: tuple[float, ...]) -> None:
-    """A coin has a probability, and a die has sides; Dynamo runs this as it is."""
-    if kind == "coin":
-        if not 0 <= bounds[0] <= 1:
-            fix = "write coin(0.5), or bound what it reads"
-            raise FlowError("a coin has a probability from 0 to 1.", f"coin({bounds[0]})", f"{bounds[0]}", fix)
-        return
-    low, high = bounds
-    if low != int(low) or high != int(high) or low > high:
-        fix = f"write die({high}, {low})" if low > high else "round them"
-        raise FlowError("a die has whole sides, the lowest first.", f"die({low}, {high})", f"{low} and {high}", fix)
 
 
 check_bounds._dynamo_marked_constant = True  # type: ignore[attr-defined]

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ...errors import PartError
+from ...formula.deciding import Decides
 from ..front import capturing
 from .active import Active
-from .condition import Decides
 from .parted import Parted, decider, truths
 from .values import Value, leaves
 from .widths import check_same_width, check_widths

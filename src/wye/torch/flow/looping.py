@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from ...errors import FlowError, PartError
+from ...formula.deciding import Decides
 from ..front import capturing
 from .active import Active
 from .captured import WRITTEN_OUT, Looped
-from .condition import Condition, Decides
+from .condition import Condition
 from .counts import Count
 from .parted import decider, truths
 from .refusal import refuse

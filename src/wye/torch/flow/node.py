@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import FlowError, PartError
+from ...formula.deciding import FLOWING, as_source, check_same_sides
 from ...formula.formula import Formula
+from ...formula.naming import check_names
+from ...formula.recipe import Recipe
 from ..front import capturing
-from ..making import Recipe
-from ..parts import check_names
 from .chance import Dice, version
-from .condition import FLOWING, Condition, Wants, as_source, check_same_sides
+from .condition import Condition, Wants
 from .counts import Count
 from .refusal import refuse
 from .sides import check_sides
@@ -73,7 +74,7 @@ class Node(Wants):
 
     def _decide_by(self, source: Any, what: str, later: bool = False) -> None:
         """Takes a condition or times; one that comes later reads no more than the first."""
-        source = as_source(source, what)
+        source = as_source(source, what, Tensor)
         recipe = self._recipe(source) if isinstance(source, Formula) else None
         condition = Condition(source, self, recipe, "batch" if self.per == "batch" else "sample", what)
         self._check_decider(condition)

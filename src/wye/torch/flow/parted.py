@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .condition import Decides
+from ...formula.deciding import Decides
 from .node import Node
 from .tokens import by_token
 from .values import Value, batch_size

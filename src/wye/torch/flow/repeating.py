@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import FlowError, PartError
+from ...formula.deciding import NUMBERS, Decides
 from ..front import capturing
 from .active import Active
 from .captured import WRITTEN_OUT, Looped
-from .condition import NUMBERS, Condition, Decides
+from .condition import Condition
 from .counts import Count
 from .parted import decider
 from .values import Value

@@ -10,9 +10,10 @@ from typing import Any
 from torch import nn
 
 from ...errors import InputError, PartError, did_you_mean, listed
+from ...formula.deciding import FLOWING
 from ...formula.formula import Formula
 from ..join import Frozen, Join
-from .condition import FLOWING, Wants
+from .condition import Wants
 from .refusal import refuse
 from .values import Value
 

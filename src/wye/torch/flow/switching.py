@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import FlowError, PartError
+from ...formula.deciding import NUMBERS, Decides
 from ..front import capturing
-from .condition import NUMBERS, Condition, Decides
+from .condition import Condition
 from .parted import Parted, decider
 from .values import Value, batch_size, merge, split
 from .widths import check_same_width, check_widths
