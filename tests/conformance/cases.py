@@ -28,6 +28,7 @@ VALUES: dict[str, Array] = {
     "q": np.arange(-12, 12).reshape(3, 2, 4) * 0.28125 + 0.140625,
     "s": np.array([[0.5, -1.25, 2.0], [0.75, 1.5, -0.25], [-2.25, 0.375, 1.0]]),
     "i": np.array([2, 0, 3]),
+    "h": np.array([0, 1, 1]),
     "j": np.array([[0, 1], [3, 3], [2, 0]]),
     "n": np.array([[7, -3, 0, 5], [2, 8, -6, 1], [4, -1, 9, 3]]),
     "m": np.array([[True, False, True, True], [False, True, False, True], [True, True, True, False]]),
@@ -78,6 +79,14 @@ CASES += [
     Case("unit(r)", {"r": [[1, 1], [0.032, -0.024]]}),
     Case("where(r > 0, sqrt(where(r > 0, r, 1)), 0)", {"r": [[0, 0], [1 / 12**0.5, 0.25]]}),
     Case("weighted_mean(x, 0 * p)", {"x": 0, "p": 0}),
+    Case(
+        "pair(t[a, b], 0 * t[a, b] + 1, t[a, 0] < 0, margin=-6, reduction='sum')",
+        {"t": [[1, 1, 1], [0, 0, 0]]},
+    ),
+    Case(
+        "pair_margin(t[a, b], 0 * t[a, b] + 1, t[a, 0] > 0, margin=7, reduction='sum')",
+        {"t": [[0, 0, 0], [-1, -1, -1]]},
+    ),
     Case("n % 3", {}),
     Case("n + n * 2", {}),
     Case("max(n, axis=0)", {}),

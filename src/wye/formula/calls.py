@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ..errors import FormulaError, ShapeError, did_you_mean
-from . import reducing
+from . import loss_calls, reducing
 from .axes import shown
-from .functions import DTYPES, FUNCTIONS, LATER, OUTSIDE, WRITTEN, Function, Option
+from .constants import constant
+from .functions import FUNCTIONS, LATER, OUTSIDE, WRITTEN, Function, Option
 from .graph import NUMBER, SAMPLE, Graph, Guard, Kind, Value
 from .meeting import meet
 from .numeric import fold
 from .reader import Reader, arithmetic, as_float, numbers_only, result_kind, tensor
-from .tree import Call, Name, Negative, Node, Number, Span, Text, Truth
+from .tree import Call, Name, Node, Number, Span, Text
 
 OVER_AXES = frozenset({"reduction", "along", "pair"})
 """Functions that take names of axes behind their values."""
@@ -45,7 +47,7 @@ def read_function(reader: Reader, node: Call) -> Value:
         return elementwise(reader, function.name, [*bound.values.values(), *bound.more], bound)
     if function.kind == "elementwise":
         return elementwise(reader, function.name, list(bound.values.values()), bound)
-    rule = {"reduction": reducing.reduction, "along": reducing.along, "pair": reducing.pair, "loss": reducing.loss}
+    rule = {"reduction": reducing.reduction, "along": reducing.along, "pair": reducing.pair, "loss": loss_calls.loss}
     return rule[function.kind](reader, function.name, bound.values, bound.axes, bound.options, bound.span)
 
 
@@ -85,7 +87,7 @@ def bind_call(reader: Reader, node: Call) -> Bound:
         if keyword in (*function.values, *function.extra):
             values[keyword] = value
         elif keyword in options:
-            options[keyword] = _constant(reader, function, keyword, value)
+            options[keyword] = constant(function, keyword, value, partial(_refused, reader, function, place))
         else:
             known = [*function.values, *function.extra, *options]
             raise _refused(
@@ -142,44 +144,6 @@ def _axis_names(reader: Reader, function: Function, args: list[Node]) -> tuple[s
                 f"the axis `{shown([name])}` is named twice.", reader.at(args[0]), shown(found), "name it once"
             )
     return tuple(found)
-
-
-def _constant(reader: Reader, function: Function, keyword: str, node: Node) -> Option:
-    """The value of a keyword: a number, a word, a truth value, or several whole numbers for `axis`."""
-    span = reader.at(node)
-    match node:
-        case Number(value) | Text(value) | Truth(value):
-            constant: Option = value
-        case Negative(Number(value)):
-            constant = -value
-        case _:
-            raise _refused(
-                reader,
-                function,
-                span,
-                f"takes a constant for `{keyword}`.",
-                f"write {keyword}={function.options[keyword]!r}",
-            )
-    allowed: dict[str, tuple[Option, ...]] = {
-        "reduction": ("mean", "sum", "none"),
-        "dtype": DTYPES,
-        "keepdims": (True, False),
-    }
-    if keyword in allowed and not any(
-        constant is one or (isinstance(one, str) and constant == one) for one in allowed[keyword]
-    ):
-        choices = " or ".join(repr(one) for one in allowed[keyword])
-        raise _refused(
-            reader, function, span, f"takes {choices} for `{keyword}`.", f"write {keyword}={allowed[keyword][0]!r}"
-        )
-    whole = isinstance(constant, int) and not isinstance(constant, bool)
-    if keyword in ("axis", "ignore_index") and not (whole and abs(int(constant or 0)) < 2**31):
-        raise _refused(reader, function, span, f"takes a whole number for `{keyword}`.", f"write {keyword}=1")
-    if keyword == "label_smoothing" and (isinstance(constant, str | bool) or not 0 <= float(constant or 0) <= 1):  # type: ignore[arg-type]
-        raise _refused(
-            reader, function, span, "takes a number from 0 to 1 for `label_smoothing`.", "write label_smoothing=0.1"
-        )
-    return constant
 
 
 def elementwise(reader: Reader, name: str, nodes: Sequence[Node], bound: Bound) -> Value:

@@ -175,6 +175,29 @@ class ExactClasses(Check):
             )
 
 
+class ExactPair(Check):
+    """Two values of one shape, and a label of that shape without the last axis."""
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        name, sample = self.facts
+        a, b, label = shapes
+        words = [self.words(place) for place in range(3)]
+        if a != b:
+            fix = cure(words[0], words[1], shapes[:2], self.text)
+            raise self.error("both values of a pair have one shape.", self.described(shapes), fix)
+        if len(a) - bool(sample) < 1:
+            raise self.error("the values of a pair have a last axis.", self.described(shapes), "give rows of numbers")
+        if label != a[:-1]:
+            left, right = (with_names(word, a, self.text) for word in words[:2])
+            own = with_names(words[2], a[:-1], self.text)
+            spare = own if label != (*a[:-1], 1) else f"{own[:-1]}, 0]" if len(a) > 1 else f"{own}[0]"
+            raise self.error(
+                "the label is shaped like the values without their last axis.",
+                self.described(shapes),
+                f"name the axes: {name}({left}, {right}, {spare})" if spare != own else "give one label for each row",
+            )
+
+
 CHECKS: dict[str, type[Check]] = {
     "meet": Meet,
     "no_axes": NoAxes,
@@ -191,6 +214,7 @@ CHECKS: dict[str, type[Check]] = {
     "product": Product,
     "exact_mse": Exact,
     "exact_cross_entropy": ExactClasses,
+    "exact_pair": ExactPair,
 }
 WITH_LEAVES = frozenset({"room", "concat", "stack", "take", "expand_as", "free", "product"})
 """Checks that compare with the largest of all that comes in."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-Option = int | float | bool | str | tuple[int, ...] | None
+Option = int | float | bool | str | tuple[float, ...] | None
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,24 @@ _LOSSES = (
         "-log(softmax(logits)[target]) over the last axis, mean over the targets kept.",
         (),
         {**_LOSS, "ignore_index": -100, "label_smoothing": 0.0},
+    ),
+    Function(
+        "pair",
+        "loss",
+        ("a", "b", "label"),
+        "With s = sum(a * b) over the last axis: 1 - s where the label is 1, max(0, s + margin) where it is 0; "
+        "`label_weights=(0.7, 0.3)` multiplies the losses of the labels 0 and 1.",
+        (),
+        {"margin": 0.1, "label_weights": None, **_LOSS},
+    ),
+    Function(
+        "pair_margin",
+        "loss",
+        ("a", "b", "label"),
+        "With s = sum(a * b) over the last axis: max(0, margin - s) where the label is 1, max(0, s + margin) where it "
+        "is 0; `label_weights` as for `pair`.",
+        (),
+        {"margin": 0.2, "label_weights": None, **_LOSS},
     ),
 )
 

@@ -29,6 +29,7 @@ from .tree import (
     Power,
     Program,
     Rest,
+    Several,
     Target,
     Text,
     Truth,
@@ -45,6 +46,8 @@ STRENGTH = {
     **dict.fromkeys(("*", "/", "@", "%"), PRODUCT),
     "**": POWER,
 }
+SEVERAL = frozenset({"label_weights"})
+"""Keywords whose value may be several constants: `label_weights=(0.7, 0.3)`."""
 
 
 def parse(text: str) -> Program:
@@ -257,7 +260,8 @@ class Parser(Cursor):
                 self.take()
                 if keyword.text in dict(keywords):
                     raise self.error(f"the keyword `{keyword.text}` is given twice.", keyword, fix="leave one out")
-                keywords.append((keyword.text, self.deeper()))
+                several = keyword.text in SEVERAL and self.meets("(")
+                keywords.append((keyword.text, self.several() if several else self.deeper()))
             elif keywords:
                 raise self.error("a value stands after a keyword.", self.token, fix="write the keywords last")
             else:
@@ -268,3 +272,18 @@ class Parser(Cursor):
                 self.expect(")", opened)
         self.take()
         return Call(name.text, tuple(args), tuple(keywords), span=self.span(name))
+
+    def several(self) -> Node:
+        """Constants in brackets; one alone, with no comma behind it, is that constant."""
+        opened = self.take()
+        self.count(opened)
+        items: list[Node] = []
+        alone = False
+        while not self.meets(")"):
+            items.append(self.deeper())
+            alone = len(items) == 1 and not self.meets(",")
+            if not self.meets(","):
+                break
+            self.take()
+        self.expect(")", opened)
+        return items[0] if alone else Several(tuple(items), span=self.span(opened))

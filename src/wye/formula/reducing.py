@@ -1,4 +1,4 @@
-"""Functions that lose or use an axis: reductions, functions along an axis, pairs of values, and losses."""
+"""Functions that lose or use an axis: reductions, functions along an axis, and pairs of values."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from .contraction import Factor, contract, dim_of, factors_of, product_value
 from .functions import Option
 from .graph import REST, SAMPLE, Axes, Graph, Guard, Kind, Value, with_kind
 from .meeting import Meeting, align, lay, meet
-from .numeric import fold
-from .reader import Reader, arithmetic, as_float, numbers_only, tensor
+from .reader import Reader, arithmetic, as_float, tensor
 from .tree import Node, Span
 
 Values = Mapping[str, Node]
@@ -46,7 +45,7 @@ def reduction(reader: Reader, name: str, nodes: Values, axes: Axes, options: Opt
     if extras:
         met = _filled(graph, met, kind, span, guards)
     dtype = "small" if name in ("any", "all") else "float"
-    return _reduce(reader, name, met, with_kind(kind, dtype=dtype), axes, options, span, guards)
+    return reduced(reader, name, met, with_kind(kind, dtype=dtype), axes, options, span, guards)
 
 
 def _no_axes(graph: Graph, name: str, value: Value, span: Span) -> FormulaError:
@@ -76,7 +75,7 @@ def _filled(graph: Graph, met: list[Value], kind: Kind, span: Span, guards: list
     return [graph.value("broadcast", (met[0], met[1]), (), kind, span, guards), met[1]]
 
 
-def _reduce(
+def reduced(
     reader: Reader,
     name: str,
     values: list[Value],
@@ -167,7 +166,7 @@ def _weighted_mean(reader: Reader, value: Value, weight: Value, axes: Axes, opti
     rules = Meeting(reader.rules.strict, reader.rules.meant or bool(axes))
     met, kind, guards = meet(graph, [value, weight], span, rules, [False, True])
     met[1] = graph.value("broadcast", (met[1], met[0]), (), kind, span, guards)
-    return _reduce(reader, "weighted_mean", met, kind, axes, options, span, [])
+    return reduced(reader, "weighted_mean", met, kind, axes, options, span, [])
 
 
 def along(reader: Reader, name: str, nodes: Values, axes: Axes, options: Options, span: Span) -> Value:
@@ -258,64 +257,3 @@ def _distance(graph: Graph, sides: list[Value], axis: str, span: Span) -> Value:
 
 def _less(sides: list[Value], axis: str) -> tuple[Axes, ...]:
     return tuple(unique(tuple(n for n in order if n != axis) for side in sides for order in side.kind.written))
-
-
-def loss(reader: Reader, name: str, nodes: Values, axes: Axes, options: Options, span: Span) -> Value:
-    """`mse`, `cross_entropy`: exact shapes where undeclared, by name where declared."""
-    graph = reader.graph
-    sides = [tensor(graph, reader.read(node)) for node in nodes.values()]
-    if numbers_only(sides):
-        if name == "mse":
-            return fold(graph, "**", [fold(graph, "-", sides, span), graph.number(2, span)], span)
-        raise graph.shape_error(
-            f"`{name}` takes tensors.", span, graph.written_at(span), "give it logits and class ids"
-        )
-    sides = [as_tensor(graph, side) for side in sides]
-    first = as_float(graph, sides[0])
-    second = as_float(graph, sides[1]) if name == "mse" else sides[1]
-    constants = tuple(value for key, value in options.items() if key != "reduction")
-    facts = (name, options["reduction"], *constants)
-    if any(side.kind.declared for side in (first, second)):
-        return _declared_loss(reader, facts, first, second, span)
-    sample = any(side.kind.sample or side.kind.axes == (SAMPLE,) for side in (first, second))
-    kind = Kind(data=any(side.kind.data for side in sides), sample=sample, shape=graph.new_shape())
-    if options["reduction"] != "none":
-        kind = with_kind(kind, axes=(SAMPLE,) if sample else (), sample=False, shape=None)
-    free = name == "mse" and not reader.rules.strict and not sample
-    guard = Guard("free" if free else f"exact_{name}", (first, second), (sample,), span)
-    return graph.value("loss_rows" if sample else "loss", (first, second), facts, kind, span, (guard,))
-
-
-def _declared_loss(reader: Reader, facts: tuple[object, ...], first: Value, second: Value, span: Span) -> Value:
-    graph, name = reader.graph, str(facts[0])
-    if name == "mse":
-        aligned, kind, guards = meet(graph, [first, second], span, reader.rules)
-        inner: Axes = kind.axes or ()
-    else:
-        inner = _class_last(reader, first, second, span)
-        kind = with_kind(second.kind, data=first.kind.data or second.kind.data, dtype="float")
-        aligned = [lay(graph, first, inner), second]
-        guards = []
-    if facts[1] == "none":
-        axes = inner if name == "mse" else second.kind.axes or ()
-        orders = (*first.kind.written, *second.kind.written)
-        written = tuple(unique(tuple(axis for axis in order if axis in axes) for order in orders))
-        after = with_kind(kind, axes=axes, written=written)
-        return graph.value("loss", aligned, facts, after, span, guards)
-    if SAMPLE in inner:
-        return graph.value("loss_rows", aligned, facts, Kind(axes=(SAMPLE,), data=kind.data), span, guards)
-    return graph.value("loss", aligned, facts, Kind(axes=(), data=kind.data), span, guards)
-
-
-def _class_last(reader: Reader, logits: Value, target: Value, span: Span) -> Axes:
-    """The axes of the logits in the order of the target's, the classes last."""
-    ours, theirs = logits.kind.axes or (), target.kind.axes or ()
-    classes = [axis for axis in ours if axis not in theirs]
-    if len(classes) != 1 or len(ours) != len(theirs) + 1:
-        raise reader.graph.shape_error(
-            "logits have one axis more than the class ids: that of the classes.",
-            span,
-            f"logits [{shown(ours)}], class ids [{shown(theirs)}]",
-            "write cross_entropy(logits[b, k], target[b])",
-        )
-    return (*theirs, classes[0])

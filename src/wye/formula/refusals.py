@@ -121,6 +121,19 @@ def check_within_a_sample(own: Sequence[Shape], facts: Sequence[tuple[bool, bool
         raise KernelError("the values do not meet within a sample.", got, "name the axes: a[c, h] and b[c]")
 
 
+def no_labels(dtype: object) -> KernelError:
+    return KernelError(
+        "labels are whole numbers or truth values: 0 and 1.",
+        f"{_plain(dtype)}",
+        "say which are 1: label > 0, or cast(label, dtype='int64')",
+    )
+
+
+def neither_label(low: int, high: int) -> KernelError:
+    got = f"{low} to {high}" if low != high else f"{low}"
+    return KernelError("labels are 0 and 1.", got, "say which are 1: label > 0", RangeError)
+
+
 def no_class_ids(dtype: object, target: Shape, logits: Shape) -> KernelError:
     return KernelError(
         "class ids are whole numbers, one for each row of the logits.",

@@ -20,6 +20,7 @@ def named(functions: Any, losses: Any, structure: Any) -> dict[str, Any]:
         "along_where_softmax": functions.softmax_where,
         "along_unit": functions.unit,
         **{f"pairwise_{name}": getattr(functions, name) for name in ("dot", "cosine", "distance")},
+        "f_by_label": losses.by_label,
         **{f"loss_{name}": getattr(losses, name) for name in ("mse", "cross_entropy")},
         **{f"loss_rows_{name}": getattr(losses, f"{name}_rows") for name in ("mse", "cross_entropy")},
         **{f"structure_{name}": getattr(structure, name) for name in "take concat stack last expand_as".split()},

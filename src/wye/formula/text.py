@@ -21,6 +21,7 @@ from .tree import (
     Power,
     Program,
     Rest,
+    Several,
     Target,
     Text,
     Truth,
@@ -80,6 +81,8 @@ def _write_compound(node: Node) -> str:
             return f"{function}({', '.join(arguments)})"
         case Brackets(value, entries):
             return f"{_inside(value, ATOM)}[{', '.join(write(entry) for entry in entries)}]"
+        case Several(items):
+            return f"({', '.join(write(item) for item in items)}{',' if len(items) == 1 else ''})"
         case Target(name, axes):
             return name if axes is None else f"{name}[{', '.join(axes)}]"
         case Line(targets, value):

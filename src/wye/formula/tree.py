@@ -47,6 +47,18 @@ class Truth(Node):
 
 
 @dataclass(frozen=True)
+class Several(Node):
+    """`(0.7, 0.3)`: several constants, as the value of a keyword."""
+
+    items: tuple[Node, ...]
+
+    @property
+    def value(self) -> tuple[object, ...]:
+        """What its items say; None for one that is no constant."""
+        return tuple(getattr(item, "value", None) for item in self.items)
+
+
+@dataclass(frozen=True)
 class Rest(Node):
     """`...`: the axes that stay unnamed."""
 

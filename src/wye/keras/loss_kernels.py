@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from ..formula import refusals
 from . import functions as f
-from .kernels import FLOATS, WHOLE, Array, add, dtype_name, ops, rows, size
+from .kernels import BOOLEAN, COMPLEX, FLOATS, WHOLE, Array, add, dtype_name, ops, rows, size, truth
 from .picks import pick
 
 
@@ -28,6 +29,23 @@ def cross_entropy(logits: Array, target: Array, reduction: str, ignore_index: in
         return found
     total = ops.sum(found)
     return total if reduction == "sum" else ops.divide(total, _count(kept, total))
+
+
+def by_label(label: Array, together: Array, apart: Array) -> Array:
+    """`together` where the label is 1, `apart` where it is 0; others are refused, in a captured graph they give NaN."""
+    if label.dtype in FLOATS or label.dtype in COMPLEX:
+        raise refusals.no_labels(dtype_name(label))
+    if label.dtype in BOOLEAN:
+        return ops.where(label, together, apart)
+    # Of all whole numbers, in any number of bits, 0 and 1 alone equal their squares.
+    fits = ops.equal(ops.multiply(label, label), label)
+    chosen = ops.where(ops.equal(label, 1), together, apart)
+    holds = truth(ops.all(fits))
+    if holds is None:
+        return ops.where(fits, chosen, ops.cast(math.nan, chosen.dtype))
+    if not holds:
+        raise refusals.neither_label(int(ops.min(label)), int(ops.max(label)))
+    return chosen
 
 
 def _count(kept: Array, like: Array) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...errors import FormulaError, did_you_mean, listed
 from ..functions import DTYPES, Function, Option
-from ..tree import Brackets, Call, Name, Negative, Node, Number, Text, Truth
+from ..tree import Brackets, Call, Name, Negative, Node, Number, Several, Text, Truth
 from .values import Site
 
 WORDS = {"dtype": DTYPES, "reduction": ("none", "sum", "mean")}
@@ -80,6 +80,8 @@ def _option(key: str, node: Node, function: Function, site: Site) -> Option:
         fits, wanted = value in WORDS[key], "one of " + listed(f'"{word}"' for word in WORDS[key])
     elif isinstance(default, bool):
         fits, wanted = isinstance(value, bool), "True or False"
+    elif key == "label_weights":
+        fits, wanted = isinstance(value, tuple) and len(value) == 2 and min(value) >= 0, "two numbers, such as (1, 1)"
     elif key in ("axis", "ignore_index"):
         fits, wanted = isinstance(value, int) and not isinstance(value, bool), "a whole number, such as -1"
     else:
@@ -95,5 +97,7 @@ def _constant(node: Node) -> Option:
             return value
         case Negative(Number(value)):
             return -value
+        case Several(items) if all(isinstance(item, Number) for item in items):
+            return tuple(item.value for item in items if isinstance(item, Number))
         case _:
             return None

@@ -302,7 +302,7 @@ class Interpreter:
             self.calls[words] = self.taken(returned, data, node)
         return self.calls[words]
 
-    def formula(self, text: str, values: Mapping[str, Named], rules: Rules) -> Named:
+    def formula(self, text: str, values: Mapping[str, Named | Items], rules: Rules) -> Named:
         """The value of a loss written as a formula."""
         program = parse(text)
         world = World(values, {}, strict=rules.strict)

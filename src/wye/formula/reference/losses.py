@@ -8,12 +8,15 @@ from dataclasses import replace
 import numpy as np
 
 from ...errors import FormulaError, RangeError, ShapeError
+from ..functions import FUNCTIONS
 from ..losses import CATALOGUE
+from ..tree import Name
+from .calls import called
 from .given import Given
-from .meeting import Rules, laid_out
-from .values import REST, Array, Named, Order, Term, derived, describe, floating, number
+from .meeting import Rules, laid_out, spread, together
+from .values import REST, Array, Items, Named, Order, Term, derived, describe, floating, number
 
-Run = Callable[[str, Mapping[str, Named], Rules], Named]
+Run = Callable[[str, Mapping[str, Named | Items], Rules], Named]
 
 _PROBABILITIES = """\
 kind = target[..., k] * (1 - label_smoothing) + label_smoothing / size(k)
@@ -30,6 +33,8 @@ def loss(given: Given, run: Run) -> Named:
     """The value of a loss; `run` evaluates a text on named values."""
     if given.function.name == "cross_entropy":
         return _cross_entropy(given, run)
+    if "label" in given.function.values:
+        return _pair(given, run)
     values = [term.value for term in given.terms]
     if given.rules.strict and all(value.axes is None for value in values) and len({v.shape for v in values}) > 1:
         raise _shapes_differ(given, "equal shapes")
@@ -38,9 +43,12 @@ def loss(given: Given, run: Run) -> Named:
 
 def _catalogued(given: Given, formulas: Mapping[str, str], values: list[Named], run: Run) -> Named:
     options = {**given.function.options, **given.options}
-    named = dict(zip(given.function.values, values, strict=True))
+    named: dict[str, Named | Items] = dict(zip(given.function.values, values, strict=True))
     named |= {name: term.value for name, term in given.extra.items()}
     named |= {name: number(value) for name, value in options.items() if isinstance(value, (int, float))}
+    if "label_weights" in options:
+        weights = options["label_weights"]
+        named["label_weights"] = Items(weights if isinstance(weights, tuple) else (1, 1), False)
     text = formulas[str(options["reduction"])]
     try:
         value = run(text, named, given.rules)
@@ -97,6 +105,49 @@ def _class_last(
         raise _shapes_differ(given, "equal axes behind `...`")
     rest = len(target.places().get(REST, ()))
     return second, (laid_out(logits, (*second, classes[0]), rest), target.array)
+
+
+def _pair(given: Given, run: Run) -> Named:
+    values = [term.value for term in given.terms]
+    if any(value.number for value in values):
+        raise _shapes_differ(given, "tensors")
+    _check_labels(given, values[2])
+    if not any(value.axes for value in values):
+        a, b, label = (value.shape for value in values)
+        if not a or a != b or label != a[:-1]:
+            raise _shapes_differ(given, "two values of one shape, and a label of that shape but for its last axis")
+        return _catalogued(given, CATALOGUE[given.function.name], values, run)
+    first, second, own = (value.axes or () for value in values)
+    lost = [name for name in first if name in second and name not in own]
+    if len(lost) != 1 or lost[0] == REST or {*first, *second} - {*lost} != {*own}:
+        raise _shapes_differ(given, "values that share one axis which the label lacks, and a label with all others")
+    rules = replace(given.rules, meant=True)
+    dot = replace(given, function=FUNCTIONS["dot"], terms=given.terms[:2], axes=(Name(lost[0]),), options={})
+    alike = Term(called(replace(dot, rules=rules)), given.terms[0].node)
+    like = together([alike, given.terms[2]], rules, given.site.span)
+    row = spread(alike.value, like)[..., None]
+    bare = [Named(array, data=True) for array in (row, np.ones_like(row), spread(values[2], like))]
+    terms = tuple(Term(value, term.node) for value, term in zip(bare, given.terms, strict=True))
+    value = _catalogued(replace(given, terms=terms), CATALOGUE[given.function.name], bare, run)
+    return derived(value.array, like.axes if given.options.get("reduction") == "none" else (), values)
+
+
+def _check_labels(given: Given, label: Named) -> None:
+    site = given.site.at(given.terms[2].node)
+    if label.array.dtype.kind not in "iub":
+        raise site.error(
+            f"`{site.words}` holds fractions, and labels are 0 and 1.",
+            str(label.array.dtype),
+            f"say which are 1: {site.words} > 0",
+            ShapeError,
+        )
+    if not np.isin(label.array, (0, 1)).all():
+        raise site.error(
+            f"`{site.words}` holds a label other than 0 and 1.",
+            f"{label.array.min()} to {label.array.max()}",
+            f"say which are 1: {site.words} > 0",
+            RangeError,
+        )
 
 
 def _shapes_differ(given: Given, wanted: str) -> FormulaError:
