@@ -34,6 +34,7 @@ _HOME = {
         ("Chain", "When", "Switch", "Repeat", "While", "RandomChoice", "EarlyExit", "Takes", "seed", "tick"),
         "torch.flow",
     ),
+    "losses": "losses",
     "watch": "watching.attach",
     "Watch": "watching.observe",
 }
@@ -43,7 +44,8 @@ __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'wye' has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    home = import_module(f".{_HOME[name]}", __name__)
+    value = home if name == _HOME[name] else getattr(home, name)
     globals()[name] = value
     return value
 

@@ -1,3 +1,4 @@
+from . import losses as losses
 from .errors import FlowError as FlowError
 from .errors import FormulaError as FormulaError
 from .errors import InputError as InputError

@@ -1,0 +1,17 @@
+"""The named losses as functions of Keras tensors, on whatever backend Keras runs; symbols and NumPy arrays too.
+
+Each is also a function in formulas, under the same name.
+"""
+
+from __future__ import annotations
+
+from ..formula.callable_losses import Losses
+from .evaluation import evaluate
+
+__all__ = ["cross_entropy", "mse", "pair", "pair_margin"]
+
+_LOSSES = Losses(evaluate)
+mse = _LOSSES.mse
+cross_entropy = _LOSSES.cross_entropy
+pair = _LOSSES.pair
+pair_margin = _LOSSES.pair_margin
