@@ -12,7 +12,7 @@ from typing import cast
 from ..errors import FormulaError, RangeError
 from .axes import shown
 from .check import Capturing, Check, Tensor
-from .cures import bare, cure, cure_count, miscounted, stretched, with_names
+from .cures import bare, both_named, cure, cure_count, miscounted, stretched, with_names
 from .graph import REST, SAMPLE, Axes, Guard
 from .room import Concat, ExpandAs, Free, Product, Room, Stack, Take
 from .shapes import UNKNOWN, Operand, Shape, broadcast, met, sizes
@@ -182,11 +182,13 @@ class ExactPair(Check):
         name, sample = self.facts
         a, b, label = shapes
         words = [self.words(place) for place in range(3)]
-        if a != b:
-            fix = cure(words[0], words[1], shapes[:2], self.text)
-            raise self.error("both values of a pair have one shape.", self.described(shapes), fix)
-        if len(a) - bool(sample) < 1:
+        if min(len(a), len(b)) - bool(sample) < 1:
             raise self.error("the values of a pair have a last axis.", self.described(shapes), "give rows of numbers")
+        if a != b:
+            named = both_named(words[0], words[1], shapes[:2], self.text) if a[-1] == b[-1] and not sample else None
+            own = with_names(words[2], max(a, b, key=len)[:-1], self.text)
+            fix = f"name the axes: {name}({', '.join(named)}, {own})" if named else "give them one shape"
+            raise self.error("both values of a pair have one shape.", self.described(shapes), fix)
         if label != a[:-1]:
             left, right = (with_names(word, a, self.text) for word in words[:2])
             own = with_names(words[2], a[:-1], self.text)

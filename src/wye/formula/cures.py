@@ -27,11 +27,15 @@ def with_names(text: str, shape: Shape, taken: str = "") -> str:
 
 def cure(left: str, right: str, shapes: Sequence[Shape], taken: str = "") -> str:
     """Both values with names for their axes, one name for one size, in one order, and free in the text `taken`."""
+    named = both_named(left, right, shapes, taken)
+    return f"name the axes: {' and '.join(named)}" if named else "give them one shape"
+
+
+def both_named(left: str, right: str, shapes: Sequence[Shape], taken: str = "") -> tuple[str, str] | None:
+    """Both values with names for their axes; None where no names make them fit."""
     letters = _letters(max(map(len, shapes)), taken or f"{left} {right}")
     names = _named_alike(shapes, letters) if len(shapes[0]) == len(shapes[1]) else _named_within(shapes, letters)
-    if names is None:
-        return "give them one shape"
-    return f"name the axes: {bracketed(left, names[0])} and {bracketed(right, names[1])}"
+    return (bracketed(left, names[0]), bracketed(right, names[1])) if names else None
 
 
 def _letters(count: int, taken: str) -> list[str]:

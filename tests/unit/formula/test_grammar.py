@@ -175,6 +175,17 @@ def test_the_canonical_text_of_every_piece(text: str) -> None:
     assert parse(canonical) == parse(text)
 
 
+@pytest.mark.parametrize(
+    ("value", "canonical"),
+    [("(0.7,.30)", "(0.7, 0.3)"), ("( 1,2 , )", "(1, 2)"), ("(1,)", "(1,)"), ("()", "()"), ("(2)", "2"), ("3", "3")],
+)
+def test_a_keyword_may_take_several_constants(value: str, canonical: str) -> None:
+    text = f"pair(a, b, c, label_weights={value})"
+    assert write(parse(text)) == f"pair(a, b, c, label_weights={canonical})"
+    assert parse(write(parse(text))) == parse(text)
+    assert parse("f(a, label_weights=(1, 2))") != parse("f(a, label_weights=(1.0, 2))")
+
+
 def test_the_canonical_text_reads_as_the_same_tree() -> None:
     for text in EXPRESSIONS:
         program = parse(text)

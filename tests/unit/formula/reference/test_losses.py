@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.unit.formula.reference.run import drawn, same, value
+from tests.unit.plain_pairs import plain
 from wye.errors import RangeError, ShapeError
 
 X = drawn(3, 4)
@@ -63,3 +64,27 @@ def test_cross_entropy_at_its_edges() -> None:
     for text in ("cross_entropy(x[b, k], y)", "cross_entropy(x[b, k], y[i])", "cross_entropy(x[b, k], s[b, k])"):
         with pytest.raises(ShapeError):
             value(text, x=logits, y=np.array([1, 2]), s=logits)
+
+
+@pytest.mark.parametrize("name", ["pair", "pair_margin"])
+def test_pairs(name: str) -> None:
+    a, b, label = drawn(6, 4), drawn(6, 4), np.array([1, 0, 0, 1, 1, 0])
+    losses = np.array(plain(name, a, b, label, 0.25, (0.7, 0.3))[0])
+    words = "margin=0.25, label_weights=(0.7, 0.3)"
+    for given in (label, label == 1, label.astype(np.uint8)):
+        same(value(f'{name}(x, y, z, {words}, reduction="none")', x=a, y=b, z=given), losses)
+        same(value(f'{name}(x[i, k], y[i, k], z[i], {words}, reduction="sum")', x=a, y=b, z=given), losses.sum())
+    same(value(f"{name}(x[k, i], y[i, k], z[i], {words})", x=a.T, y=b, z=label), losses.mean())
+    same(value(f"{name}(x[..., k], y[..., k], z[...], {words})", x=a, y=b, z=label), losses.mean())
+    crossed = value(f'{name}(x[i, k], y[j, k], z[j, i], {words}, reduction="none")', x=a, y=b, z=np.eye(6, dtype=int))
+    for place, row in enumerate(np.eye(6)):
+        same(crossed.T[place], plain(name, np.tile(a[place], (6, 1)), b, row, 0.25, (0.7, 0.3))[0])
+    for wrong in (label.astype(float), label[:, None], label[:5], np.int64(1)):
+        with pytest.raises(ShapeError):
+            value(f"{name}(x, y, z)", x=a, y=b, z=wrong)
+    for left, right in ((a, b[:, :3]), (a[:, :1], b), (a, b[0]), (a[:, 0], b[:, 0])):
+        with pytest.raises(ShapeError):
+            value(f"{name}(x, y, z)", x=left, y=right, z=label)
+    for wrong in (label + 1, -label):
+        with pytest.raises(RangeError):
+            value(f"{name}(x, y, z)", x=a, y=b, z=wrong)
