@@ -78,6 +78,10 @@ class NonFiniteError(WyeError, ArithmeticError):
     """A loss that is infinite or not a number."""
 
 
+class BackendError(WyeError, ImportError):
+    """A framework, or its backend, that is not installed or not chosen."""
+
+
 class WyeWarning(UserWarning):
     """Something that runs, yet is hardly what was meant."""
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..errors import InputError, listed
+from .algebra import rebuilt
 from .analysis import Analysis, analyse
 from .formula import Formula
 from .graph import Kind, Value
 from .scope import Sources, Text, assemble
+from .tree import Call, Name, Node, Program
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Recipe:
         callables: names of parts that are called and are not.
         kinds: what is known of parts that are values.
         strict: see `Join`.
+        tables: the names of parts that are tables, and of the inputs that choose their entries.
         terms: whether the value is returned with its terms, through the module's `_finish`.
     """
 
@@ -32,11 +36,41 @@ class Recipe:
     kinds: Mapping[str, Kind] = field(default_factory=dict[str, Kind])
     strict: bool = True
     terms: bool = False
+    tables: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def analysis(self, kinds: Mapping[str, Kind], *, dice: bool = False, closed: bool = False) -> Analysis:
-        named = {name: (formula.text, formula.program) for name, formula in self.formulas.items()}
-        whole, top, placed = assemble(self.formula.text, self.formula.program, named)
+        named = {name: (formula.text, self._looked_up(formula.program)) for name, formula in self.formulas.items()}
+        whole, top, placed = assemble(self.formula.text, self._looked_up(self.formula.program), named)
         return analyse(self.sources(whole, top, placed, kinds, dice, closed))
+
+    def _looked_up(self, program: Program) -> Program:
+        """The program with each table read as its entries: `w` is `take(w, id)`."""
+
+        def change(node: Node) -> Node:
+            if isinstance(node, Name) and node.id in self.tables:
+                return Call("take", (node, Name(self.tables[node.id], span=node.span)), (), span=node.span)
+            return node
+
+        changed = rebuilt(program, change) if self.tables else program
+        assert isinstance(changed, Program)
+        return changed
+
+    def inputs(self, reads: Sequence[str], known: Sequence[str] | None) -> tuple[str, ...]:
+        """The inputs in order: those that are `known`, or else those that the formula reads.
+
+        Raises:
+            InputError: it reads another one.
+        """
+        found = tuple(reads if known is None else known)
+        unknown = [name for name in reads if name not in found]
+        if unknown:
+            raise InputError(
+                f"the formula reads `{unknown[0]}`, which is no input.",
+                str(self.formula),
+                f"inputs {listed(found)}",
+                "read those alone: inputs are fixed when the module is built",
+            )
+        return found
 
     def sources(
         self, whole: str, top: Text, placed: Mapping[str, Text], kinds: Mapping[str, Kind], dice: bool, closed: bool

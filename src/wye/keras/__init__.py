@@ -5,38 +5,23 @@ It needs a backend: install one, and say which by KERAS_BACKEND before Keras is 
 
 from __future__ import annotations
 
-from importlib import import_module
-
-_HOME = {
-    "evaluate": "evaluation",
-    "Formula": "..formula.formula",
-    "Schedule": "..formula.schedule",
-    **dict.fromkeys(
-        (
-            "WyeError",
-            "FormulaError",
-            "ShapeError",
-            "RangeError",
-            "InputError",
-            "PartError",
-            "FlowError",
-            "NonFiniteError",
-            "WyeWarning",
-        ),
-        "..errors",
-    ),
-}
-__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'wye.keras' has no attribute {name!r}")
-    home = _HOME[name]
-    value = getattr(import_module(home if home.startswith(".") else f".{home}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+from ..errors import BackendError as BackendError
+from ..errors import FlowError as FlowError
+from ..errors import FormulaError as FormulaError
+from ..errors import InputError as InputError
+from ..errors import NonFiniteError as NonFiniteError
+from ..errors import PartError as PartError
+from ..errors import RangeError as RangeError
+from ..errors import ShapeError as ShapeError
+from ..errors import WyeError as WyeError
+from ..errors import WyeWarning as WyeWarning
+from ..formula.formula import Formula as Formula
+from ..formula.schedule import Schedule as Schedule
+from . import backend as backend  # before all that needs Keras: it says what is missing
+from .evaluation import evaluate as evaluate
+from .frozen import frozen as frozen
+from .join import Join as Join
+from .objective import Objective as Objective
+from .save import load as load
+from .save import save as save
+from .table import Table as Table

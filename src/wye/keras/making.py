@@ -1,15 +1,18 @@
-"""From a formula to a function that runs on Keras tensors."""
+"""From a formula to functions that run on Keras tensors: made for each kind of inputs, and kept."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import FunctionType
 from typing import Any
 
 import keras
 
+from ..formula.codegen import Signature, function
 from ..formula.formula import Formula
 from ..formula.given import read_by
 from ..formula.graph import Kind
+from ..formula.recipe import Recipe, terms_of
 from ..formula.running import Runs, kind_of
 from .failures import explained
 from .front import FRONT
@@ -40,3 +43,52 @@ def value_of(formula: Formula, values: Mapping[str, Any], strict: bool) -> Any:
 def as_value(value: Any) -> Any:
     """What a variable holds; all else as it is."""
     return ops.convert_to_tensor(value) if isinstance(value, keras.Variable) else value
+
+
+class Made:
+    """The functions of one formula, by what is known of its inputs.
+
+    Args:
+        recipe: what to make.
+        inputs: the inputs in order; None: those the formula reads.
+    """
+
+    def __init__(self, recipe: Recipe, inputs: Sequence[str] | None = None) -> None:
+        self.recipe = recipe
+        analysis = recipe.analysis({})
+        self.text = analysis.graph.text
+        self.reads = analysis.inputs
+        self.inputs = recipe.inputs(self.reads, inputs)
+        self.calls = frozenset(value.span for value in analysis.graph.values() if value.op == "call")
+        self.terms = tuple(terms_of(analysis)) if recipe.terms else ()
+        self.known: dict[tuple[Kind | None, ...], FunctionType] = {}
+        self.code = self.function((Kind(dtype="float"),) * len(self.reads)).__doc__ or ""
+
+    def function(self, kinds: tuple[Kind | None, ...]) -> FunctionType:
+        """The function for inputs of such kinds, in the order in which the formula reads them."""
+        given = {name: kind or Kind(dtype="any", tensor=False) for name, kind in zip(self.reads, kinds, strict=True)}
+        recipe, analysis = self.recipe, self.recipe.analysis(given)
+        terms = terms_of(analysis) if recipe.terms else None
+        signature = Signature(
+            self.reads,
+            assumed=False,
+            traced=True,
+            callables=recipe.callables,
+            finish="finish" if recipe.terms else "",
+        )
+        return function(analysis, FRONT, signature, terms)
+
+    def __call__(self, parts: object, values: Mapping[str, Any]) -> Any:
+        """The value of the formula over parts and inputs; what goes wrong is told in its words."""
+        given = [as_value(values[name]) for name in self.reads]
+        kinds = tuple(map(input_kind, given))
+        made = self.known.get(kinds)
+        if made is None:
+            made = self.known[kinds] = self.function(kinds)
+        try:
+            return made(parts, *given)
+        except Exception as error:
+            told = explained(error, made.__code__, self.text, self.calls)
+            if told is error:
+                raise
+            raise told from None

@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import Tensor
 
-from ..errors import InputError, listed
 from ..formula.analysis import Analysis
 from ..formula.codegen import Signature, function
 from ..formula.graph import Kind
@@ -42,15 +41,7 @@ class Made:
         analysis = recipe.analysis({})
         self.text = analysis.graph.text
         self.reads = analysis.inputs
-        self.inputs = self.reads if inputs is None else tuple(inputs)
-        unknown = [name for name in self.reads if name not in self.inputs]
-        if unknown:
-            raise InputError(
-                f"the formula reads `{unknown[0]}`, which is no input.",
-                str(recipe.formula),
-                f"inputs {listed(self.inputs)}",
-                "read those alone: inputs are fixed when the module is built",
-            )
+        self.inputs = recipe.inputs(self.reads, inputs)
         self.numbers = any(value.op == "number" for value in analysis.graph.values())
         self.calls = frozenset(value.span for value in analysis.graph.values() if value.op == "call")
         self.forward = self._function(analysis, Signature(self.inputs, numbers=self.numbers))

@@ -15,15 +15,15 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from ..errors import NonFiniteError, PartError, Place, ShapeError, WyeWarning
+from ..errors import PartError, WyeWarning
 from ..formula.formula import Formula
 from ..formula.joining import taken_by_name
 from ..formula.statements import FILENAME
+from ..formula.totals import check_nonfinite, no_scalar, nonfinite, shown
 from .join import Join
 
 STILL = 100
 """Training calls after which a schedule that never moved is worth a warning."""
-NONFINITE = ("keep", "raise", "skip")
 INNER = (
     os.path.join(Path(__file__).parents[1], ""),
     os.path.join(Path(torch.__file__).parent, ""),
@@ -75,13 +75,7 @@ class Objective(Join):
         strict: bool = True,
         **parts: Any,
     ) -> None:
-        if on_nonfinite not in NONFINITE:
-            raise PartError(
-                "a total that is not finite can be kept, raised or skipped.",
-                f"on_nonfinite={on_nonfinite!r}",
-                repr(on_nonfinite),
-                f"choose from {', '.join(map(repr, NONFINITE))}",
-            )
+        check_nonfinite(on_nonfinite)
         super().__init__(formula, strict=strict, **parts)
         self._on_nonfinite = on_nonfinite
         self._still = 0
@@ -130,7 +124,8 @@ class Objective(Join):
         if isinstance(total, bool | int | float):
             total = torch.as_tensor(float(total))
         if not isinstance(total, Tensor) or total.dim() != 0:
-            raise self._no_scalar(total)
+            shape = tuple(total.shape) if isinstance(total, Tensor) else None
+            raise no_scalar(self.formula, self._made.text if self._made else None, total, shape)
         plain = {
             name: value.detach() if isinstance(value, Tensor) else torch.as_tensor(float(value))
             for name, value in terms.items()
@@ -150,32 +145,10 @@ class Objective(Join):
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__getstate__().items() if name != "_observers"}
 
-    def _no_scalar(self, total: object) -> ShapeError:
-        what, got = "the value of an objective is one number.", "None" if total is None else f"a {type(total).__name__}"
-        if isinstance(total, Tensor):
-            what, got = "the value of an objective has no axes.", f"shape {tuple(total.shape)}"
-        if self._made is None or not isinstance(self.formula, Formula):
-            return ShapeError(what, self._shown(), got, "return the mean, or (total, terms)")
-        values = self.formula.program.values
-        line = str(self.formula).rpartition("\n")[2]
-        fix = f"take the mean: mean({line})" if isinstance(total, Tensor) else "write one sum on the last line"
-        return ShapeError(what, Place(self._made.text, values[0].span[0], values[-1].span[1]), got, fix)
-
-    def _shown(self) -> str:
-        """The formula as an error shows it."""
-        formula = self.formula
-        return str(formula) if isinstance(formula, Formula) else getattr(formula, "__qualname__", repr(formula))
-
     def _nonfinite(self, total: Tensor, terms: Terms) -> Tensor:
         if self._on_nonfinite == "skip":
             return torch.zeros_like(total, requires_grad=total.requires_grad)
-        guilty = [name for name, term in terms.items() if not bool(torch.isfinite(term))]
-        values = ", ".join(f"{name} = {float(term):g}" for name, term in terms.items())
-        what = f"the total is not finite{', though every term is' if terms else ''}."
-        if guilty:
-            what = f"the term `{guilty[0]}` is not finite."
-        fix = f'look into {"that term" if guilty else "the sum"}, or skip such batches: on_nonfinite="skip"'
-        raise NonFiniteError(what, self._shown(), values or f"total = {total.item():g}", fix)
+        raise nonfinite(shown(self.formula), {name: float(term) for name, term in terms.items()}, total.item())
 
     def _watch_schedules(self) -> None:
         """A schedule that no optimizer step ever moves is hardly meant."""

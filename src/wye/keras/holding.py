@@ -1,0 +1,96 @@
+"""`Holder`: what generated code finds by name in a layer, and what else a layer keeps out of Keras's sight."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import keras
+
+from ..formula.formula import Formula
+from ..formula.schedule import Schedule
+from .kernels import Array
+from .making import as_value
+
+
+class Values(Mapping[str, Array]):
+    """The values of variables by name, as they are when they are read."""
+
+    def __init__(self) -> None:
+        self.variables: dict[str, keras.Variable] = {}
+
+    def __getitem__(self, name: str) -> Array:
+        return as_value(self.variables[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.variables)
+
+    def __len__(self) -> int:
+        return len(self.variables)
+
+
+class Holder:
+    """Parts by name, apart from the layer itself, which tracks and saves what it sees in its attributes.
+
+    Attributes:
+        kinds: for each part `module parameter buffer number schedule formula table` or `callable`.
+        numbers: the numbers as they were last assigned, for their types.
+        outer: the layers and models that were called around this one: what is made of them must be made anew.
+    """
+
+    def __init__(self) -> None:
+        self._modules: dict[str, Any] = {}
+        self._callables: dict[str, Callable[..., Any]] = {}
+        self._buffers = Values()
+        self.kinds: dict[str, str] = {}
+        self.formulas: dict[str, Formula] = {}
+        self.schedules: dict[str, Schedule] = {}
+        self.numbers: dict[str, float] = {}
+        self.tables: dict[str, str] = {}
+        self.outer: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def __getattr__(self, name: str) -> Array:
+        variables: dict[str, keras.Variable] = self._buffers.variables if "_buffers" in self.__dict__ else {}
+        if name not in variables:
+            raise AttributeError(name)
+        return as_value(variables[name])
+
+    def hold(self, name: str, value: Any) -> None:
+        """Puts a part where generated code looks for it."""
+        if isinstance(value, keras.Variable):
+            self._buffers.variables[name] = value
+        elif self.kinds[name] == "callable":
+            self._callables[name] = value
+        else:
+            self._modules[name] = value
+
+    def variable(self, name: str) -> keras.Variable:
+        return self._buffers.variables[name]
+
+    def part(self, name: str) -> Any:
+        """What was given under the name: a layer, a callable or a variable."""
+        for home in (self._modules, self._callables, self._buffers.variables):
+            if name in home:
+                return home[name]
+        raise AttributeError(name)
+
+    def value(self, name: str) -> Any:
+        """The same for a callable in the place of a formula: of variables their value."""
+        return as_value(self.part(name))
+
+    # what was made of this
+
+    def synced(self) -> None:
+        """On JAX a running fit holds the variables itself: it hands them back before they are written."""
+        for model in list(self.outer):
+            if hasattr(model, "jax_state_sync"):
+                model.jax_state_sync()
+
+    def renewed(self) -> None:
+        """Lets the models around this one capture their steps anew; optimizers stay as they are."""
+        self.synced()
+        for model in list(self.outer):
+            for step in ("train", "test", "predict"):
+                if getattr(model, f"{step}_function", None) is not None:
+                    getattr(model, f"make_{step}_function")(force=True)

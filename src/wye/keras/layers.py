@@ -1,0 +1,80 @@
+"""`Named`: how a layer of ours takes its inputs: by name, whatever way they are given, and built on symbols of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+from keras import KerasTensor
+
+from .holding import Holder
+from .kernels import Tensor
+
+if TYPE_CHECKING:
+    Seen = keras.Model
+else:
+    Seen = object
+
+
+class Named(Seen):
+    """A layer whose inputs have names. Its `call` gets one value: a dict of them."""
+
+    _held: Holder
+
+    def _by_name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What `call` gets."""
+        raise NotImplementedError
+
+    def __call__(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+        inputs = self._by_name(args, kwargs)
+        if not self.built:
+            self._build_on(keras.tree.map_structure(_outline, inputs))
+        return super().__call__(inputs, training=training) if training is not None else super().__call__(inputs)
+
+    def _build_on(self, symbols: Any) -> None:
+        """Builds all layers inside, by a call on symbols."""
+        with keras.name_scope(self.name, caller=self):
+            self.compute_output_spec(symbols)
+        self._shapes = Shapes(symbols)
+        self.built = True
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        shapes = getattr(self, "_shapes", None)
+        return None if shapes is None else {"inputs": keras.tree.map_structure(_written, shapes.symbols)}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        if not self.built and config.get("inputs") is not None:
+            self._build_on(_read(config["inputs"]))
+
+    def _seen(self) -> None:
+        """Notes who is called around this layer: what is made of that must be made anew when this changes."""
+        self._held.outer.add(self._get_call_context().entry_layer)
+
+
+class Shapes:
+    """What a layer was built on."""
+
+    def __init__(self, symbols: Any) -> None:
+        self.symbols = symbols
+
+
+def _outline(value: Any) -> Any:
+    """A symbol of a tensor, in the dtype that a layer will see."""
+    if not isinstance(value, Tensor) and not hasattr(value, "__array__"):
+        return value
+    dtype = keras.backend.standardize_dtype(value.dtype)
+    return KerasTensor(tuple(value.shape), keras.config.floatx() if dtype.startswith(("float", "bfloat")) else dtype)
+
+
+def _written(symbol: Any) -> dict[str, Any]:
+    return {"shape": list(symbol.shape), "dtype": symbol.dtype}
+
+
+def _read(written: Any) -> Any:
+    if isinstance(written, dict) and written.keys() == {"shape", "dtype"}:  # pyright: ignore[reportUnknownMemberType]
+        return KerasTensor(tuple(written["shape"]), written["dtype"])  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(written, dict):
+        return {name: _read(value) for name, value in written.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(written, list | tuple):
+        return type(written)(map(_read, written))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return written

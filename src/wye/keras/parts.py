@@ -1,0 +1,235 @@
+"""What a layer is made of: the kinds of parts, and how each is held."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from ..errors import PartError
+from ..formula.formula import Formula
+from ..formula.graph import NUMBER, Kind
+from ..formula.naming import check_names
+from ..formula.schedule import Schedule
+from .holding import Holder
+from .kernels import NARROW, WHOLE, Array, Tensor, ops
+from .making import RUNS, dtype_class
+from .table import Table
+
+NUMBERS = (bool, int, float)
+CALLED = ("module", "callable")
+
+if TYPE_CHECKING:
+    Seen = keras.Model
+else:
+    Seen = object
+
+
+def part_kind(name: str, value: object) -> str:
+    """`module parameter buffer number schedule formula table` or `callable`.
+
+    Raises:
+        PartError: the value is none of these.
+    """
+    if isinstance(value, keras.Layer):
+        return "module"
+    if isinstance(value, keras.Variable):
+        return "parameter" if value.trainable else "buffer"
+    if isinstance(value, keras.KerasTensor):
+        fix = f"let the formula read it as an input: give {name}=... in the call"
+        raise PartError(f"`{name}` is a symbol, which has no value.", f"{name}=...", "a KerasTensor", fix)
+    if is_torch_module(value):
+        fix = f"wrap it, for Keras on torch: {name}=keras.layers.TorchModuleWrapper({name})"
+        raise PartError(f"`{name}` is no layer of Keras.", f"{name}=...", type(value).__name__, fix)
+    kinds: tuple[tuple[type | tuple[type, ...], str], ...] = (
+        (NUMBERS, "number"),
+        (Schedule, "schedule"),
+        ((Formula, str), "formula"),
+        (Table, "table"),
+    )
+    for types, kind in kinds:
+        if isinstance(value, types):
+            return kind
+    if isinstance(value, Tensor) or (hasattr(value, "__array__") and not isinstance(value, type)):
+        return "buffer"
+    if isinstance(value, type) and issubclass(value, keras.Layer):
+        word = value.__name__
+        raise PartError(
+            f"`{name}` is a class, not a module.", f"{name}={word}", f"the class {word}", f"write {name}={word}(...)"
+        )
+    if callable(value):
+        return "callable"
+    fix = "give a layer, a Variable, a tensor, a number, a formula, a Schedule, a Table or a callable"
+    raise PartError(f"`{name}` is no part.", f"{name}=...", type(value).__name__, fix)
+
+
+def is_torch_module(value: object) -> bool:
+    """Whether it is one of torch's that is no layer; torch is not loaded to find out."""
+    torch = sys.modules.get("torch")
+    return torch is not None and not isinstance(value, keras.Layer) and isinstance(value, torch.nn.Module)
+
+
+def constant(name: str, value: Any, dtype: str | None = None) -> keras.Variable:
+    """A variable that no optimizer moves."""
+    made: Any = keras.Variable
+    return made(value, dtype=dtype, trainable=False, autocast=False, name=name)
+
+
+class Parts(Seen):
+    """A layer that holds parts by name: numbers as variables, schedules with their step, and the rest."""
+
+    def _hold(self, parts: Mapping[str, Any]) -> None:
+        check_names(parts, reserved(type(self)))
+        self._held = Holder()
+        for name, value in parts.items():
+            self._held.kinds[name] = part_kind(name, value)
+            self._set_part(name, value)
+        if self._held.schedules:
+            self._steps = constant("step", 0, WHOLE)
+
+    def _names(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The names of parts that are called: layers, and callables that are none."""
+        kinds = self._held.kinds
+        by_kind = [frozenset(n for n, k in kinds.items() if k == kind) for kind in CALLED]
+        return by_kind[0], by_kind[1]
+
+    def _value_kinds(self) -> dict[str, Kind]:
+        """What is known of the parts that are values."""
+        return {
+            name: NUMBER
+            if kind in ("number", "schedule")
+            else Kind(data=False, dtype=dtype_class(self._held.variable(name)))
+            for name, kind in self._held.kinds.items()
+            if kind not in (*CALLED, "formula")
+        }
+
+    def _settings(self) -> list[str]:
+        """Formulas, schedules and numbers, as they were typed."""
+        held, words = self._held, list[str]()
+        for name, kind in held.kinds.items():
+            if kind == "formula":
+                words.append(f"{name}={held.formulas[name].text!r}")
+            elif kind == "schedule":
+                words.append(f"{name}={held.schedules[name]!r}")
+            elif kind == "number":
+                words.append(f"{name}={held.numbers[name]!r}")
+        return words
+
+    def _replace_formula(self, name: str, formula: Formula) -> None:
+        self._held.formulas[name] = formula
+
+    def _set_part(self, name: str, value: Any) -> None:
+        held, kind = self._held, self._held.kinds[name]
+        if kind == "formula":
+            held.formulas[name] = Formula(value)
+        elif kind == "schedule":
+            held.schedules[name] = value
+            self._set_number(name, value(int(self._steps) if hasattr(self, "_steps") else 0))
+        elif kind == "number":
+            self._set_number(name, value)
+        elif kind == "table":
+            held.tables[name] = value.by
+            self._track(name, constant(name, value.tensor, keras.backend.standardize_dtype(value.tensor.dtype)))
+        elif kind == "buffer" and not isinstance(value, keras.Variable):
+            tensor: Array = value if isinstance(value, Tensor) else ops.convert_to_tensor(value)
+            self._track(name, constant(name, tensor, keras.backend.standardize_dtype(tensor.dtype)))
+        elif kind == "callable":
+            held.hold(name, value)
+        else:
+            self._track(name, value)
+
+    def _track(self, name: str, value: Any) -> None:
+        """A layer or a variable is Keras's to track, too."""
+        self._held.hold(name, value)  # first, for TensorFlow's tracking asks for what was there before
+        super().__setattr__(name, value)
+
+    def _set_number(self, name: str, value: float) -> None:
+        held = self._held
+        try:
+            as_float = float(value)
+        except OverflowError:
+            got = f"{str(value)[:12]}... of {len(str(value))} digits"
+            raise PartError(f"the number `{name}` is too large.", f"{name}=...", got, "give one below 1e308") from None
+        held.numbers[name] = float(value) if type(value) is int and abs(value) >= 2**63 else value
+        if name in held._buffers:  # pyright: ignore[reportPrivateUsage]
+            held.variable(name).assign(as_float)
+            return
+        variable = constant(name, as_float, NARROW.get("float64", "float64"))
+        self._track_variable(variable)  # no attribute: by that name one reads the number itself
+        held.hold(name, variable)
+
+    def __getattr__(self, name: str) -> Any:
+        held: Holder | None = self.__dict__.get("_held")
+        if held is None or name not in held.kinds or name == "_held":
+            inherited: Callable[[str], Any] | None = getattr(super(), "__getattr__", None)
+            if inherited is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return inherited(name)
+        kind = held.kinds[name]
+        if kind in ("number", "schedule"):
+            held.synced()
+            return like(held.numbers[name], float(held.variable(name)))
+        return held.formulas[name] if kind == "formula" else held.part(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        held: Holder | None = self.__dict__.get("_held")
+        if held is None or name not in held.kinds:
+            super().__setattr__(name, value)
+            return
+        before, kind = held.kinds[name], part_kind(name, value)
+        if kind == before == "formula":
+            self._replace_formula(name, Formula(value))
+        elif kind == before and kind in ("number", "schedule"):
+            held.synced()
+            self._set_part(name, value)
+        elif kind == before == "callable":
+            self._set_part(name, value)
+            held.renewed()
+        elif {kind, before} <= {"parameter", "buffer"} or (kind, before) == ("buffer", "table"):
+            held.synced()
+            held.variable(name).assign(value)
+        elif kind == before == "module":
+            self._track(name, value)
+            held.renewed()
+        else:
+            raise PartError(
+                f"`{name}` is a {before}, not a {kind}.",
+                f"{type(self).__name__}.{name} = ...",
+                type(value).__name__,
+                f"assign a {before}",
+            )
+
+    def advance(self) -> None:
+        """Counts one optimizer step; schedules move, those of layers inside too."""
+        self._held.synced()
+        self._move_all()
+
+    def _move_all(self) -> None:
+        """The same within a captured step, which holds the variables already."""
+        for layer in self._flatten_layers():
+            if isinstance(layer, Parts):
+                layer._move()
+
+    def _move(self) -> None:
+        held = self._held
+        if not held.schedules:
+            return
+        self._steps.assign_add(1)
+        step = ops.convert_to_tensor(self._steps)
+        for name, schedule in held.schedules.items():
+            variable = held.variable(name)
+            variable.assign(ops.cast(RUNS.value(schedule.formula, {"step": step}, True), variable.dtype))
+
+
+def like(old: float, new: float) -> float:
+    """A number read back, of the type that the old one has, where it can be."""
+    if isinstance(old, float) or not new.is_integer():
+        return new
+    return bool(new) if isinstance(old, bool) and new in (0, 1) else int(new)
+
+
+def reserved(cls: type) -> frozenset[str]:
+    """The attributes of layers and models, which no part may hide."""
+    return frozenset({*dir(cls), *dir(keras.Model()), "step", "strict", "training"})
