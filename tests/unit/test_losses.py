@@ -152,6 +152,7 @@ def test_where_nobody_can_look_their_loss_is_nan() -> None:
     found = run(a, b, label)
     assert found.isnan().tolist() == [False] * 6 + [True]
     assert close(found[:6], plain("pair", a[:6].tolist(), b[:6].tolist(), LABEL[:6], 0.1)[0])
+    assert wye.losses.pair(a.to("meta"), b.to("meta"), label.to("meta"), reduction="none").shape == (7,)
     each = torch.func.vmap(lambda a, b, label: wye.losses.pair(a, b, label, reduction="none"))
     assert torch.equal(each(a[None], b[None], label[None])[0].isnan(), found.isnan())
 

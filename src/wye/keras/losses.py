@@ -1,6 +1,7 @@
 """The named losses as functions of Keras tensors, on whatever backend Keras runs; symbols and NumPy arrays too.
 
-Each is also a function in formulas, under the same name.
+Each is also a function in formulas, under the same name. What a model is compiled with is an Objective: Keras calls
+a loss with the target first, and casts it.
 """
 
 from __future__ import annotations
