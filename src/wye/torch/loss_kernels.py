@@ -56,21 +56,20 @@ def by_label(label: Tensor, together: Tensor, apart: Tensor) -> Tensor:
         raise refusals.no_labels(label.dtype)
     if label.dtype is torch.bool:
         return torch.where(label, together, apart)
-    # Of all whole numbers, in any number of bits, 0 and 1 alone equal their squares.
-    fits = label * label == label
-    chosen = torch.where(label == 1, together, apart)
-    holds = None if torch.compiler.is_compiling() or label.device.type != "cpu" else _truth(fits.all())
+    is_one = label == 1
+    chosen, known = torch.where(is_one, together, apart), is_one.to(label.dtype)
+    holds = None if torch.compiler.is_compiling() or label.device.type != "cpu" else _equal(known, label)
     if holds is None:
-        return torch.where(fits, chosen, math.nan)
+        return torch.where(known == label, chosen, math.nan)
     if not holds:
         raise refusals.neither_label(int(label.min()), int(label.max()))
     return chosen
 
 
-def _truth(x: Tensor) -> bool | None:
-    """Whether it is true; None where nobody knows yet."""
+def _equal(left: Tensor, right: Tensor) -> bool | None:
+    """Whether all entries are equal; None where nobody knows yet."""
     try:
-        return bool(x)
+        return torch.equal(left, right)
     except RuntimeError:
         return None
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ...errors import PartError
 from ...formula.deciding import Decides
+from ...formula.parting import check_when
 from ..front import capturing
 from .counts import Count
 from .parted import Parted, decider, truths
@@ -63,9 +63,7 @@ class When(Parted):
         branches = {"then": then} if otherwise is None else {"then": then, "otherwise": otherwise}
         self._settle(branches, per, shared, parts)
         check_widths(self, list(branches), "one" if otherwise is None else "both", "When(...)")
-        if eval not in (None, True, False):
-            fix = "write eval=True: then runs; or eval=False"
-            raise PartError("in eval a When takes its branch or not.", f"When(..., eval={eval!r})", repr(eval), fix)
+        check_when(eval)
         self._eval = eval
         self._other = "passed" if otherwise is None else "otherwise"
         self.paths.setdefault(self._other, Count())

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...errors import FlowError, PartError
 from ...formula.deciding import Decides
+from ...formula.parting import check_loop, check_no_dice, endless
 from ..front import capturing
 from .active import Active
 from .captured import WRITTEN_OUT, Looped
@@ -60,17 +60,7 @@ class While(Looped):
         **parts: Any,
     ) -> None:
         super().__init__()
-        if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise PartError(
-                "a loop needs a bound of 1 or more.", f"max_steps={max_steps!r}", repr(max_steps), "write max_steps=20"
-            )
-        if on_limit not in ("stop", "error"):
-            raise PartError(
-                "samples at the limit are stopped, or an error.",
-                f"on_limit={on_limit!r}",
-                repr(on_limit),
-                "write on_limit='stop'",
-            )
+        check_loop(max_steps, on_limit)
         self._looped = Count()
         self._settle({"block": block}, per, shared, parts)
         check_widths(self, ["block"], "one", "While(...)")
@@ -81,9 +71,7 @@ class While(Looped):
     condition = decider("condition", "What decides, to be read and assigned.")
 
     def _check_decider(self, condition: Condition) -> None:
-        if condition.dice:
-            fix = "use Repeat(block, 'die(0, 3)')"
-            raise PartError("a die falls once for each step, which ends no loop.", condition.place, str(condition), fix)
+        check_no_dice(condition)
 
     def _run(self, x: Value, sides: Mapping[str, Any], size: int) -> Value:
         self._checked(sides, size)
@@ -151,12 +139,7 @@ class While(Looped):
             return
         self.paths["stopped"].add(count)
         if self.on_limit == "error":
-            raise FlowError(
-                f"the loop did not end within {self.max_steps} steps.",
-                self.line,
-                f"{count} of {size} samples still going",
-                "raise max_steps, or let them stop: on_limit='stop'",
-            )
+            raise endless(self.line, self.max_steps, count, size)
 
     def extra_repr(self) -> str:
         limit = [] if self.on_limit == "stop" else [f"on_limit={self.on_limit!r}"]

@@ -9,10 +9,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ...errors import FlowError, PartError
-from ...formula.deciding import FLOWING, as_source, check_same_sides
+from ...errors import FlowError
+from ...formula.deciding import as_source, check_same_sides
 from ...formula.formula import Formula
 from ...formula.naming import check_names
+from ...formula.parting import check_settings, unlike
 from ...formula.recipe import Recipe
 from ..front import capturing
 from .chance import Dice, version
@@ -49,17 +50,7 @@ class Node(Wants):
     def _settle(self, stages: Mapping[str, Any], per: str, shared: Iterable[str], parts: Mapping[str, Any]) -> None:
         """Holds stages and parts, and says which side inputs they want."""
         kind = type(self).__name__
-        if per not in PER:
-            raise PartError(
-                f"a {kind} decides per sample, batch or token.", f"per={per!r}", repr(per), "write per='sample'"
-            )
-        if FLOWING in parts:
-            fix = "give the part another name"
-            raise PartError("in a flow `x` is the value that flows.", f"{kind}(..., x=...)", "a part called x", fix)
-        if isinstance(shared, str):
-            raise PartError(
-                "`shared` is several names.", f"shared={shared!r}", "one text", f"write shared=({shared!r},)"
-            )
+        check_settings(kind, per, PER, shared, parts)
         check_names(parts, OWN | stages.keys())
         self._hold(parts)
         self.per, self.shared = per, frozenset(shared)
@@ -215,11 +206,7 @@ class Node(Wants):
         if x.__class__ is new.__class__ is Tensor and x.shape == new.shape and x.dtype is new.dtype:
             return new  # most are so, and the rest takes as long as a small layer
         if not (alike(x, new) if keeps else rows_alike(new, size)):
-            what, fix = "returns not one row for each of its samples", "keep the batch axis first, and all samples"
-            if rows_alike(new, size):
-                what = "changes the shape beside samples that pass unchanged"
-                fix = "keep the shape, or widen all samples in a stage before"
-            raise FlowError(f"the branch `{name}` {what}.", self.line, f"{shapes(x)} -> {shapes(new)}", fix)
+            raise unlike(name, self.line, f"{shapes(x)} -> {shapes(new)}", rows_alike(new, size))
         return self._as_flowing(name, x, new, keeps)
 
     def _on_nothing(self, name: str, x: Value, sides: Mapping[str, Any]) -> Value:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...errors import FlowError, PartError
 from ...formula.deciding import NUMBERS, Decides
+from ...formula.parting import check_times, wrong_times
 from ..front import capturing
 from .active import Active
 from .captured import WRITTEN_OUT, Looped
@@ -66,18 +67,11 @@ class Repeat(Looped):
         self._eval, self._many = eval, None if blocks is None else len(blocks)
         check_widths(self, list(stages), "one", "Repeat(...)" if blocks is None else "Repeat([...])")
         self._decide_by(times, "times")
-        if eval is not None and (
-            type(eval) is not int or not 0 <= eval <= (eval if self._many is None else self._many)
-        ):
-            fix = f"give a whole number{', 0 or more' if self._many is None else f' from 0 to {self._many}'}"
-            raise PartError("a block runs a whole number of times.", f"Repeat(..., eval={eval!r})", repr(eval), fix)
         if isinstance(self._condition.source, NUMBERS):
             self._whole_number(self._condition.source)
 
     def _check_decider(self, condition: Condition) -> None:
-        if self._many is not None and (condition.die_sides or 0) > self._many:
-            what, got = "the die has sides without a block.", f"up to {condition.die_sides}, for {self._many} blocks"
-            raise PartError(what, condition.place, got, f"write die(0, {self._many}), or give it more blocks")
+        check_times(condition, self._many, self._eval)
         self._most = condition.die_sides if self._many is None else self._many
         depths = range(0 if self._most is None or self._most > COUNTED else self._most + 1)
         for depth in [condition.source] if isinstance(condition.source, NUMBERS) else depths:
@@ -166,15 +160,7 @@ class Repeat(Looped):
         return counts
 
     def _wrong_times(self, got: str) -> FlowError:
-        recipe, text = self._condition.recipe, str(self._condition)
-        if self._many is None:
-            fix = f"round and bound it: round(relu({text}))" if recipe else "give a whole number, 0 or more"
-            return FlowError("a block runs a whole number of times, 0 or more.", self.line, got, fix)
-        what = f"a whole number of the blocks runs, from 0 to {self._many}."
-        bound = f"round and bound it: clamp(round({text}), 0, {self._many})"
-        fix = bound if recipe else "give more blocks, or fewer times"
-        fix = f"write die(0, {self._many}), or give it more blocks" if self._condition.dice else fix
-        return FlowError(what, self.line, got, fix)
+        return wrong_times(self._condition, self._many, self.line, got)
 
     def _settled_fall(self, kind: str, bounds: tuple[float, ...]) -> float:
         return bounds[1] if self._condition.bare_die else super()._settled_fall(kind, bounds)

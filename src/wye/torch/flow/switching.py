@@ -8,8 +8,9 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from ...errors import FlowError, PartError
+from ...errors import FlowError
 from ...formula.deciding import NUMBERS, Decides
+from ...formula.parting import check_branches, check_die_of_branches, cuts, unknown_index
 from ..front import capturing
 from .condition import Condition
 from .parted import Parted, decider
@@ -24,22 +25,12 @@ class Branches(Parted):
         self, branches: Sequence[Any], per: str, shared: Iterable[str], parts: Mapping[str, Any], eval: int | None
     ) -> None:
         kind = type(self).__name__
-        if not branches:
-            raise PartError(f"a {kind} needs a branch.", f"{kind}(...)", "none", "give it one module or more")
         self._passes = any(branch is None for branch in branches)
         stages = {str(place): nn.Identity() if branch is None else branch for place, branch in enumerate(branches)}
         self._settle(stages, per, shared, parts)
         check_widths(self, list(stages), "one" if self._passes else "both", f"{kind}(...)")
-        if eval is not None and eval not in range(len(stages)):
-            raise PartError(
-                "there is no branch of this index.", f"{kind}(..., eval={eval!r})", repr(eval), self._indices()
-            )
+        check_branches(kind, branches, eval)
         self._eval = eval
-
-    def _indices(self) -> str:
-        """The cure for an index out of range."""
-        most = len(self._stages) - 1
-        return f"give whole numbers from 0 to {most}" if most else "give 0, or a second branch"
 
     def _one(self, place: int, x: Value, sides: Mapping[str, Any], size: int) -> Value:
         """All samples on one branch."""
@@ -107,10 +98,7 @@ class Switch(Branches):
         self._decide_by(index, "index")
 
     def _check_decider(self, condition: Condition) -> None:
-        most = len(self._stages) - 1
-        if condition.die_sides is not None and condition.die_sides > most:
-            what, got = "the die has sides without a branch.", f"up to {condition.die_sides}, for {most + 1} branches"
-            raise PartError(what, condition.place, got, f"write die(0, {most})")
+        check_die_of_branches(condition, len(self._stages))
 
     index = decider("index", "What decides, to be read and assigned.")
 
@@ -146,7 +134,7 @@ class Switch(Branches):
     _refuse._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
     def _unknown(self, got: str) -> FlowError:
-        return FlowError("there is no branch of this index.", self.line, got, self._indices())
+        return unknown_index(self.line, got, len(self._stages))
 
     def extra_repr(self) -> str:
         return self._typed(repr(self._condition))
@@ -195,18 +183,7 @@ class RandomChoice(Branches):
 
     @weights.setter
     def weights(self, weights: Sequence[float] | None) -> None:
-        count = len(self._stages)
-        try:
-            given = None if weights is None else tuple(float(weight) for weight in weights)
-        except (TypeError, ValueError):
-            given = ()
-        known = (1.0,) * count if given is None else given
-        if len(known) != count or not all(0 <= weight < float("inf") for weight in known) or not sum(known) > 0:
-            fix = f"give {count} numbers, none negative, not all zero"
-            raise PartError("a RandomChoice has one weight for each branch.", "weights=...", repr(weights), fix)
-        self._weights = given
-        self._cuts = [int(2**32 * sum(known[: place + 1]) / sum(known)) for place in range(count - 1)]
-        self._likeliest = known.index(max(known))
+        self._weights, self._cuts, self._likeliest = cuts(weights, len(self._stages))
 
     def forward(self, x: Value, **sides: Any) -> Value:
         size = batch_size(x, "RandomChoice")

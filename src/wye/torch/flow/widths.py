@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from ...errors import PartError
+from ...formula import parting
 from ..front import capturing
 from .chain import Chain
 from .node import Node
@@ -33,19 +33,11 @@ def check_widths(node: Node, names: Sequence[str], rule: str, place: str) -> Non
     """
     blocks = [node.get_submodule(name) for name in names]
     into, out = ([width(block, side) for block in blocks] for side in ("in", "out"))
-    groups = {"one": [into + out], "both": [into, out], "out": [out]}[rule]
-    if all(len({*group} - {None}) <= 1 for group in groups):
-        return
-    shown = ", ".join(
+    shown = [
         "unchanged" if type(block) is nn.Identity else f"{a or '?'} -> {b or '?'}"
         for block, a, b in zip(blocks, into, out, strict=True)
-    )
-    subject = "the block" if len(names) == 1 else "the exits" if rule == "out" else "the blocks"
-    widths = {"one": "one width, in and out", "both": "one width in, and one width out", "out": "one width out"}[rule]
-    fix = "keep the width, or widen all samples in a stage before" if rule == "one" else "give them equal widths"
-    kind = type(node).__name__
-    article = "an" if kind[0] in "AEIOU" else "a"
-    raise PartError(f"{subject} of {article} {kind} must have {widths}.", place, shown, fix)
+    ]
+    parting.check_widths(type(node).__name__, shown, into, out, rule, place)
 
 
 def width(block: nn.Module, side: str) -> int | None:
