@@ -37,9 +37,9 @@ def by_label(label: Array, together: Array, apart: Array) -> Array:
         raise refusals.no_labels(dtype_name(label))
     if label.dtype in BOOLEAN:
         return ops.where(label, together, apart)
-    # Of all whole numbers, in any number of bits, 0 and 1 alone equal their squares.
-    fits = ops.equal(ops.multiply(label, label), label)
-    chosen = ops.where(ops.equal(label, 1), together, apart)
+    is_one = ops.equal(label, 1)
+    fits = ops.equal(ops.cast(is_one, label.dtype), label)
+    chosen = ops.where(is_one, together, apart)
     holds = truth(ops.all(fits))
     if holds is None:
         return ops.where(fits, chosen, ops.cast(math.nan, chosen.dtype))
