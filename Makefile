@@ -7,9 +7,10 @@ READY := $(VENV)/.ready
 run: $(READY)
 	@$(VENV)/bin/python examples/digits.py
 
-# The tests run in two processes; one thread each keeps them from fighting over the cores.
+# The tests without a backend of Keras in two processes, then those of each backend side by side; one thread each keeps
+# them from fighting over the cores. ARGS go to every pytest: make test ARGS=-x
 test: $(READY)
-	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(VENV)/bin/pytest -q -n 2 --long
+	@$(VENV)/bin/python -m tests $(ARGS)
 
 lint: $(READY)
 	@$(VENV)/bin/ruff check --output-format=concise
