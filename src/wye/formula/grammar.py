@@ -5,6 +5,7 @@ line       = target { "," target } "=" value
 target     = name [ "[" axis { "," axis } "]" ]
 value      = value operator value | "-" value | "not" value | atom
 operator   = or < and < not < comparisons < + - < * / @ % < unary minus < **     (weakest first)
+keyword    = name "=" ( value | "(" value { "," value } ")" )          (several for those in `SEVERAL` alone)
 atom       = ( number | name | name "(" arguments ")" | "(" value ")" ) { "[" entries "]" }
 """
 
