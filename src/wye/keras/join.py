@@ -162,6 +162,11 @@ class Join(Named, Parts, keras.Model):
         made._inputs_by_name = Inputs(tuple(config["inputs"]))
         return made
 
+    def __repr__(self) -> str:
+        words = [repr(self._source.text) if isinstance(self._source, Formula) else repr(self._source)]
+        layers = [f"{name}={self._held.part(name)!r}" for name, kind in self._held.kinds.items() if kind == "module"]
+        return f"{type(self).__name__}({', '.join([*words, *self._settings(), *layers])})"
+
     # calls
 
     def _reads(self) -> tuple[str, ...]:
@@ -189,8 +194,12 @@ class Join(Named, Parts, keras.Model):
             return self._made(self._held, inputs)
         held = self._held
         names = [name for name in inspect.signature(cast(Any, self._source)).parameters if name in held.kinds]
-        parts = {name: held.value(name) for name in names}
-        return cast(Any, self._source)(**parts, **inputs)
+        return cast(Any, self._source)(**{name: self._for_a_callable(name) for name in names}, **inputs)
+
+    def _for_a_callable(self, name: str) -> Any:
+        """A part as a callable in the place of the formula gets it: numbers fit the values of the layer."""
+        value = self._held.value(name)
+        return ops.cast(value, self.compute_dtype) if self._held.kinds[name] in ("number", "schedule") else value
 
     def compute_output_spec(self, inputs: dict[str, Any], **_: Any) -> Any:
         """The same call on symbols: they check all that is known of the shapes."""

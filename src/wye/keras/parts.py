@@ -20,6 +20,20 @@ from .table import Table
 
 NUMBERS = (bool, int, float)
 CALLED = ("module", "callable")
+OF_BACKENDS = frozenset(
+    """
+    T_destination add_module apply bfloat16 buffers call_super_init children compiled_loss compiled_metrics
+    compute_loss_and_updates cpu cuda distribute_reduction_method distribute_strategy double dump_patches eval
+    extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu jax_state_sync
+    load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters
+    register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
+    register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
+    register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
+    register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict to to_empty
+    torch_params train training type unrolled_steps_per_execution xpu zero_grad
+    """.split()
+)
+"""The attributes that layers have on one backend alone: a file is to be read on all of them."""
 
 if TYPE_CHECKING:
     Seen = keras.Model
@@ -142,7 +156,12 @@ class Parts(Seen):
 
     def _track(self, name: str, value: Any) -> None:
         """A layer or a variable is Keras's to track, too."""
-        self._held.hold(name, value)  # first, for TensorFlow's tracking asks for what was there before
+        held = self._held
+        old = held._modules.get(name)  # pyright: ignore[reportPrivateUsage]
+        held.hold(name, value)  # first, for TensorFlow's tracking asks for what was there before
+        if old is not None and all(old is not other for other in held._modules.values()):  # pyright: ignore
+            private: Any = self
+            private._tracker.untrack(old)  # Keras would keep on training and counting what is replaced
         super().__setattr__(name, value)
 
     def _set_number(self, name: str, value: float) -> None:
@@ -231,5 +250,5 @@ def like(old: float, new: float) -> float:
 
 
 def reserved(cls: type) -> frozenset[str]:
-    """The attributes of layers and models, which no part may hide."""
-    return frozenset({*dir(cls), *dir(keras.Model()), "step", "strict", "training"})
+    """The attributes of layers and models on any backend, which no part may hide."""
+    return OF_BACKENDS | {*dir(cls), *dir(keras.Model()), "step", "strict"}
