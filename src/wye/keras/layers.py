@@ -28,8 +28,28 @@ class Named(Seen):
     def __call__(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         inputs = self._by_name(args, kwargs)
         if not self.built:
-            self._build_on(keras.tree.map_structure(_outline, inputs))
+            try:
+                self._build_on(keras.tree.map_structure(_outline, inputs))
+            except NotImplementedError:  # a layer inside tells no shape before it runs; each is built as it is called
+                self.built = True
         return super().__call__(inputs, training=training) if training is not None else super().__call__(inputs)
+
+    def stateless_call(
+        self,
+        trainable_variables: Any,
+        non_trainable_variables: Any,
+        *args: Any,
+        return_losses: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """As that of Keras, which would pass by all that a call says: names, and whether it is training."""
+        own: list[Any] = [*self.trainable_variables, *self.non_trainable_variables]
+        mapping = list(zip(own, [*trainable_variables, *non_trainable_variables], strict=True))
+        with keras.StatelessScope(state_mapping=mapping, collect_losses=return_losses) as scope:
+            outputs = self(*args, **kwargs)
+            losses: Any = self.losses if return_losses else None
+        written = [scope.get_current_value(variable) for variable in self.non_trainable_variables]
+        return (outputs, written, losses) if return_losses else (outputs, written)
 
     def _build_on(self, symbols: Any) -> None:
         """Builds all layers inside, by a call on symbols."""
