@@ -18,7 +18,14 @@ from ..errors import WyeWarning as WyeWarning
 from ..formula.formula import Formula as Formula
 from ..formula.schedule import Schedule as Schedule
 from . import backend as backend  # before all that needs Keras: it says what is missing
+from . import losses as losses
 from .evaluation import evaluate as evaluate
+from .flow import Chain as Chain
+from .flow import RandomChoice as RandomChoice
+from .flow import Repeat as Repeat
+from .flow import Switch as Switch
+from .flow import When as When
+from .flow import While as While
 from .frozen import frozen as frozen
 from .join import Join as Join
 from .objective import Objective as Objective
