@@ -25,9 +25,10 @@ def formula_of(formula: str | Formula, strict: object) -> Formula:
     return formula if isinstance(formula, Formula) else _formula(formula)
 
 
-def read_by(formula: Formula) -> set[str]:
+@lru_cache(maxsize=1024)
+def read_by(formula: Formula) -> frozenset[str]:
     """The names of values that the formula may read."""
-    return {*formula.names, *formula.calls, *formula.axes, *line_names(formula.program)}
+    return frozenset({*formula.names, *formula.calls, *formula.axes, *line_names(formula.program)})
 
 
 def flat(values: Mapping[str, Any]) -> list[Any]:
