@@ -71,13 +71,25 @@ def bound(reads: Sequence[str], data: Any) -> dict[str, Any]:
     return given
 
 
+class Moving(Seen):
+    """A model whose schedules move with each step of a fit."""
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
+        if training:
+            self._move_all()
+        return loss
+
+
 class Fitted(Seen):
     """The steps of Keras's trainers, for a model that gives its own loss and terms."""
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **kwargs: Any) -> Any:
         if isinstance(kwargs.get("validation_data"), tuple):
-            x_of, y_of, weight = keras.utils.unpack_x_y_sample_weight(kwargs["validation_data"])
-            kwargs["validation_data"] = (*self._weighted(x_of, y_of, weight)[:2],)
+            given = keras.utils.unpack_x_y_sample_weight(kwargs["validation_data"])
+            kwargs["validation_data"] = self._weighted(*given)
         x, y, sample_weight = self._weighted(x, y, sample_weight)
         return super().fit(x, y, *args, sample_weight=sample_weight, **kwargs)
 
@@ -140,6 +152,9 @@ class Over(keras.Model):
     def __init__(self, objective: Fitted, model: keras.Model, name: str | None = None) -> None:
         super().__init__(name=name)
         self.objective, self.model = objective, model
+
+    def build(self, _: Any) -> None:
+        """The model inside is built as it is called."""
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return self.model(inputs, training=training)

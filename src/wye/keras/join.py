@@ -13,6 +13,7 @@ from ..errors import PartError
 from ..formula.formula import Formula
 from ..formula.joining import joined_by, taken_by_name, wrong_inputs
 from ..formula.recipe import Recipe
+from .fitting import Moving
 from .kernels import Tensor, as_it_stands, one_number, ops
 from .layers import Named
 from .making import Made
@@ -21,7 +22,7 @@ from .writing import announce, read_parts, written_parts, written_source
 
 
 @keras.saving.register_keras_serializable("wye")
-class Join(Named, Parts, keras.Model):
+class Join(Moving, Named, Parts, keras.Model):
     """A model whose value is a formula over its parts and inputs.
 
     The names that are not parts are its inputs, in the order in which the formula reads them; they are fixed here.
@@ -188,7 +189,8 @@ class Join(Named, Parts, keras.Model):
         return _tensors({name: value for name, value in given.items() if name in reads})
 
     @as_it_stands
-    def call(self, inputs: dict[str, Any]) -> Any:
+    def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
+        """The value; Keras tells the layers inside of `training` where the one around them takes it, too."""
         self._seen()
         if self._made is not None:
             return self._made(self._held, inputs)

@@ -104,8 +104,8 @@ class Objective(Fitted, Join):
     # what a call returns
 
     @as_it_stands
-    def call(self, inputs: dict[str, Any]) -> tuple[Array, Terms]:
-        found = super().call(inputs)
+    def call(self, inputs: dict[str, Any], training: bool | None = None) -> tuple[Array, Terms]:
+        found = super().call(inputs, training)
         if self._made is not None:
             return found
         whole = cast(tuple[Any, ...], found if isinstance(found, tuple) else (found,))
@@ -122,7 +122,8 @@ class Objective(Fitted, Join):
         self._means = Means()
 
     def _install(self, made: Made | None) -> None:
-        self._means.hold(made.terms if made else ())
+        whole = str(made.recipe.formula).splitlines()[-1] if made else ""
+        self._means.hold([name for name in made.terms if name != whole] if made else ())  # that is the loss itself
         super()._install(made)
 
     def _finish(self, total: Any, terms: Mapping[str, Any]) -> tuple[Array, Terms]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from ..errors import PartError
 from ..formula.formula import Formula
@@ -189,7 +190,10 @@ class Parts(Seen):
         kind = held.kinds[name]
         if kind in ("number", "schedule"):
             held.synced()
-            return like(held.numbers[name], float(held.variable(name)))
+            if kind == "schedule":
+                return held.schedules[name](int(self._steps))
+            old, variable = held.numbers[name], held.variable(name)
+            return old if rounded(old, variable.dtype) == float(variable) else like(old, float(variable))
         return held.formulas[name] if kind == "formula" else held.part(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -240,6 +244,11 @@ class Parts(Seen):
         for name, schedule in held.schedules.items():
             variable = held.variable(name)
             variable.assign(ops.cast(RUNS.value(schedule.formula, {"step": step}, True), variable.dtype))
+
+
+def rounded(number: float, dtype: str) -> float:
+    """A number as a variable of this dtype holds it."""
+    return float(np.asarray(number, dtype))
 
 
 def like(old: float, new: float) -> float:

@@ -9,13 +9,14 @@ import keras
 
 from ...errors import PartError
 from ...formula.naming import NAME
+from ..fitting import Moving
 from ..parts import reserved
 from .node import OWN, Node
 from .values import Value
 
 
 @keras.saving.register_keras_serializable("wye")
-class Chain(Node, keras.Model):
+class Chain(Moving, Node, keras.Model):
     """Stages one after the other; positional ones first, then those with a name.
 
     It indexes, slices and iterates. Side inputs go by name to the stages that read them; a name that nobody takes is
