@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from ..errors import InputError, listed
+from .frozen import Stilled
 from .kernels import Array, ops
 from .writing import announce
 
@@ -146,7 +147,7 @@ class Fitted(Seen):
 
 
 @keras.saving.register_keras_serializable("wye")
-class Over(keras.Model):
+class Over(Stilled, keras.Model):
     """A model whose loss is an objective over its outputs; see `Objective.over`."""
 
     def __init__(self, objective: Fitted, model: keras.Model, name: str | None = None) -> None:
