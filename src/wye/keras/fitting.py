@@ -9,6 +9,7 @@ import keras
 
 from ..errors import InputError, listed
 from .frozen import Stilled
+from .holding import Holder
 from .kernels import Array, ops
 from .writing import announce
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     class Seen(keras.Model):
         _means: Means
+        _held: Holder
 
         def _reads(self) -> tuple[str, ...]: ...
         def _move_all(self) -> None: ...
@@ -153,6 +155,7 @@ class Over(Stilled, keras.Model):
     def __init__(self, objective: Fitted, model: keras.Model, name: str | None = None) -> None:
         super().__init__(name=name)
         self.objective, self.model = objective, model
+        objective._held.outer.add(self)  # pyright: ignore[reportPrivateUsage]
 
     def build(self, _: Any) -> None:
         """The model inside is built as it is called."""

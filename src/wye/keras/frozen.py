@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from ..errors import PartError
 from .kernels import ops
+
+if TYPE_CHECKING:
+    Seen = keras.Model
+else:
+    Seen = object
 
 
 @keras.saving.register_keras_serializable("wye")
@@ -18,7 +23,13 @@ class Frozen(keras.Layer):
         super().__init__(name=name)
         self.module = module
 
+    def build(self, input_shape: Any = None) -> None:
+        """The layer is built as it is called."""
+
     def call(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.module.built:
+            symbols: Any = keras.tree.map_structure(_symbol, (args, kwargs))
+            self.module(*symbols[0], **symbols[1])
         still = [(variable, ops.stop_gradient(variable.value)) for variable in self.module.variables]
         with keras.StatelessScope(state_mapping=still) as scope:
             found = self.module(*args, **kwargs)
@@ -39,12 +50,61 @@ class Frozen(keras.Layer):
         return cls(keras.saving.deserialize_keras_object(config["module"]), config["name"])
 
 
+def _symbol(value: Any) -> Any:
+    if not ops.is_tensor(value):
+        return value
+    return keras.KerasTensor(tuple(value.shape), keras.backend.standardize_dtype(value.dtype))
+
+
+class Stilled(Seen):
+    """A layer that counts what stands only behind `frozen` among the variables that no optimizer moves."""
+
+    @property
+    def trainable_variables(self) -> list[Any]:
+        return self._without_still(super().trainable_variables)
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        return self._without_still(super().trainable_weights)
+
+    @property
+    def non_trainable_variables(self) -> list[Any]:
+        return [*super().non_trainable_variables, *self._only_still(super().trainable_variables)]
+
+    @property
+    def non_trainable_weights(self) -> list[Any]:
+        return [*super().non_trainable_weights, *self._only_still(super().trainable_weights)]
+
+    def _without_still(self, variables: list[Any]) -> list[Any]:
+        still = self._held_still()
+        return [one for one in variables if id(one) not in still]
+
+    def _only_still(self, variables: list[Any]) -> list[Any]:
+        still = self._held_still()
+        return [one for one in variables if id(one) in still]
+
+    def _held_still(self) -> set[int]:
+        """The ids of variables that stand behind `frozen` and nowhere else."""
+        behind, free, waiting, known = set[int](), set[int](), list[Any]([self]), set[int]()
+        while waiting:
+            layer = waiting.pop()
+            if id(layer) in known:
+                continue
+            known.add(id(layer))
+            if isinstance(layer, Frozen):
+                behind |= {id(one) for one in layer.variables}
+            else:
+                free |= {id(one) for one in layer._trainable_variables}
+                waiting += layer._layers
+        return behind - free
+
+
 def frozen(module: keras.Layer) -> Frozen:
     """The layer with its weights held still: gradients pass through it, none to its weights.
 
-    The weights stay its own and are saved with it; the same layer elsewhere still trains. On JAX, where a gradient
-    cannot be missing, it is zero: an optimizer's weight decay still moves a weight that nothing else trains, unless
-    `module.trainable = False`.
+    The weights stay its own and are saved with it; the same layer elsewhere still trains. A model of wye counts those
+    that stand nowhere else among its `non_trainable_variables`; any other model of Keras hands them to its optimizer,
+    which gets no gradient for them on TensorFlow and torch, and zeros on JAX.
 
     Example:
         >>> import keras, wye.keras as wye

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 from keras import KerasTensor
 
+from .frozen import Stilled
 from .holding import Holder
 from .kernels import Tensor
 
-if TYPE_CHECKING:
-    Seen = keras.Model
-else:
-    Seen = object
 
-
-class Named(Seen):
+class Named(Stilled):
     """A layer whose inputs have names. Its `call` gets one value: a dict of them."""
 
     _held: Holder
