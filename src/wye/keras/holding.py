@@ -23,6 +23,9 @@ class Values(Mapping[str, Array]):
     def __getitem__(self, name: str) -> Array:
         return as_value(self.variables[name])
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.variables
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.variables)
 
@@ -81,16 +84,26 @@ class Holder:
 
     # what was made of this
 
+    def around(self) -> list[Any]:
+        """The models around this one, and those around them."""
+        found, waiting = dict[int, Any](), list(self.outer)
+        while waiting:
+            model = waiting.pop()
+            if id(model) not in found:
+                found[id(model)] = model
+                waiting += model._held.outer if hasattr(model, "_held") else ()
+        return list(found.values())
+
     def synced(self) -> None:
         """On JAX a running fit holds the variables itself: it hands them back before they are written."""
-        for model in list(self.outer):
+        for model in self.around():
             if hasattr(model, "jax_state_sync"):
                 model.jax_state_sync()
 
     def renewed(self) -> None:
         """Lets the models around this one capture their steps anew; optimizers stay as they are."""
         self.synced()
-        for model in list(self.outer):
+        for model in self.around():
             for step in ("train", "test", "predict"):
                 if getattr(model, f"{step}_function", None) is not None:
                     getattr(model, f"make_{step}_function")(force=True)

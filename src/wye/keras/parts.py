@@ -207,6 +207,8 @@ class Parts(Seen):
         elif kind == before and kind in ("number", "schedule"):
             held.synced()
             self._set_part(name, value)
+            if kind == "schedule":
+                held.renewed()  # a captured step holds the formula of the old one
         elif kind == before == "callable":
             self._set_part(name, value)
             held.renewed()
