@@ -30,6 +30,7 @@ _HOME = {
     **dict.fromkeys(("Join", "frozen"), "torch.join"),
     "Objective": "torch.objective",
     "Schedule": "formula.schedule",
+    "Table": "torch.table",
     **dict.fromkeys(
         ("Chain", "When", "Switch", "Repeat", "While", "RandomChoice", "EarlyExit", "Takes", "seed", "tick"),
         "torch.flow",

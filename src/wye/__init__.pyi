@@ -24,6 +24,7 @@ from .torch.flow import tick as tick
 from .torch.join import Join as Join
 from .torch.join import frozen as frozen
 from .torch.objective import Objective as Objective
+from .torch.table import Table as Table
 from .watching.attach import watch as watch
 from .watching.observe import Watch as Watch
 

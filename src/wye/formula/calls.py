@@ -240,7 +240,8 @@ def _structure(reader: Reader, bound: Bound) -> Value:
             )
     values = _one_for_each(graph, [reducing.as_tensor(graph, value) for value in values])
     sample = any(value.kind.sample or value.kind.axes == (SAMPLE,) for value in values)
-    axis = _shift(bound.options.get("axis"), sample)
+    whole = name == "take" and not values[0].kind.sample  # what all samples share has no axis of theirs to go by
+    axis = _shift(bound.options.get("axis"), sample and not whole)
     data = any(value.kind.data for value in values)
     dtype = values[0].kind.dtype if len({value.kind.dtype for value in values}) == 1 or name == "take" else "any"
     shape = values[1].kind.shape if name == "expand_as" else graph.new_shape()

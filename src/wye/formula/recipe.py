@@ -11,7 +11,7 @@ from .analysis import Analysis, analyse
 from .formula import Formula
 from .graph import Kind, Value
 from .scope import Sources, Text, assemble
-from .tree import Call, Name, Node, Program
+from .tree import Entries, Name, Node, Program
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Recipe:
 
         def change(node: Node) -> Node:
             if isinstance(node, Name) and node.id in self.tables:
-                return Call("take", (node, Name(self.tables[node.id], span=node.span)), (), span=node.span)
+                return Entries("take", (node, Name(self.tables[node.id], span=node.span)), (), span=node.span)
             return node
 
         changed = rebuilt(program, change) if self.tables else program

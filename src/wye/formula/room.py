@@ -100,7 +100,7 @@ class Take(Room):
         if len(shapes) == 1 and not shapes[0][axis]:
             raise self.error("an empty axis has no last entry.", self.described(shapes), "give it one entry at least")
         if len(shapes) > 1:
-            elements = math.prod(size for place, size in enumerate(shapes[0]) if place != axis % rank)
+            elements = math.prod([size for place, size in enumerate(shapes[0]) if place != axis % rank])
             self.check(elements * shapes[1][0], leaves or shapes)
 
 

@@ -11,6 +11,7 @@ from .tree import (
     Call,
     Chain,
     Compare,
+    Entries,
     Line,
     Logic,
     Name,
@@ -76,6 +77,8 @@ def _write(node: Node) -> tuple[str, int]:
 
 def _write_compound(node: Node) -> str:
     match node:
+        case Entries(args=(table, *_)):
+            return write(table)
         case Call(function, args, keywords):
             arguments = [write(arg) for arg in args] + [f"{key}={write(value)}" for key, value in keywords]
             return f"{function}({', '.join(arguments)})"

@@ -111,6 +111,11 @@ class Call(Node):
 
 
 @dataclass(frozen=True)
+class Entries(Call):
+    """The name of a table, read as the entries that an input chooses; it is written as that name."""
+
+
+@dataclass(frozen=True)
 class Brackets(Node):
     """`value[b, 0, d]`: names of axes, picks, or the key of an item."""
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..formula import refusals
 from ..formula.numeric import Number
-from .kernels import out_of_range
+from .kernels import out_of_range, within
 from .large import is_large, over
 
 Dims = tuple[int, ...]
@@ -264,7 +264,7 @@ def take(values: tuple[Tensor, Tensor], axis: int) -> Tensor:
     if values[1].is_floating_point() or values[1].dtype == torch.bool:
         raise refusals.fractional_entries(values[1].dtype)
     try:
-        return torch.index_select(values[0], axis, values[1].long())
+        return torch.index_select(values[0], axis, within(values[1].long(), values[0].shape[axis]))
     except (IndexError, RuntimeError) as error:
         raise out_of_range(values[1], values[0].shape[axis]) if "out of" in str(error) else error from None
 

@@ -17,6 +17,7 @@ from ..formula.joining import joined_by, wrong_inputs
 from ..formula.recipe import Recipe
 from .failures import explained
 from .front import capturing
+from .keras_layer import adopted
 from .making import Made
 from .parts import Parts
 
@@ -33,7 +34,8 @@ class Join(Parts):
     Args:
         formula: a text, a `Formula`, or a callable that takes parts and inputs by name.
         strict: whether undeclared data must fit as it is; False broadcasts as torch does.
-        **parts: modules, Parameters, tensors (buffers), numbers, named formulas, Schedules, and callables.
+        **parts: modules, Parameters, tensors (buffers), numbers, named formulas, Schedules, Tables, and callables; also
+            layers of Keras on its torch backend, once they are built: train() and eval() reach them.
 
     Raises:
         FormulaError: the formula is not in the language.
@@ -112,7 +114,8 @@ class Join(Parts):
         return Made(self._recipe(source, formulas), self._inputs)
 
     def _recipe(self, source: Formula, formulas: Mapping[str, Formula]) -> Recipe:
-        return Recipe(source, dict(formulas), *self._names(), self._value_kinds(), self._strict, self._terms)
+        kinds = self._value_kinds()
+        return Recipe(source, dict(formulas), *self._names(), kinds, self._strict, self._terms, self._tables)
 
     def _install(self, made: Made | None) -> None:
         self._made = made
@@ -233,6 +236,7 @@ def frozen(module: nn.Module) -> Frozen:
         >>> target.weight.grad is None
         True
     """
+    module = adopted(module, "module", "frozen(...)")
     if not isinstance(module, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise PartError(
             "only a module can be frozen.", "frozen(...)", type(module).__name__, "write stop(x) for a value"

@@ -109,7 +109,7 @@ def pick(x: Tensor, index: Tensor, shared: int, new: int, rest: int, run: int | 
         shared += max(mine, others) - 1
     try:
         if shared == 0 and new:
-            flat = torch.index_select(x, 0, index.reshape(-1))
+            flat = torch.index_select(x, 0, within(index.reshape(-1), x.shape[0]))
             return flat.reshape((*index.shape, *x.shape[1:]))
         if rest == 0 and new == 0:
             return torch.gather(x, shared, index.unsqueeze(-1)).squeeze(-1)
@@ -118,6 +118,11 @@ def pick(x: Tensor, index: Tensor, shared: int, new: int, rest: int, run: int | 
         if "out of" in str(error) or "index" in str(error):
             raise out_of_range(index, x.shape[shared]) from None
         raise
+
+
+def within(index: Tensor, size: int) -> Tensor:
+    """An index that a compiled `index_select` refuses where eager does: it would count a negative one from the end."""
+    return torch.where(index < 0, size, index) if torch.compiler.is_compiling() else index
 
 
 def _repeated(x: Tensor, place: int, sizes: Shape) -> Tensor:

@@ -14,11 +14,13 @@ from ..formula.formula import Formula
 from ..formula.graph import NUMBER, Kind
 from ..formula.naming import check_names
 from ..formula.schedule import Schedule
+from .keras_layer import adopted, is_layer
 from .making import dtype_class
+from .table import Table
 
 
 def part_kind(name: str, value: object) -> str:
-    """`module parameter buffer number schedule formula` or `callable`.
+    """`module parameter buffer number schedule formula table` or `callable`.
 
     Raises:
         PartError: the value is none of these.
@@ -30,10 +32,13 @@ def part_kind(name: str, value: object) -> str:
         ((bool, int, float), "number"),
         (Schedule, "schedule"),
         ((Formula, str), "formula"),
+        (Table, "table"),
     )
     for types, kind in kinds:
         if isinstance(value, types):
             return kind
+    if is_layer(value):
+        return "module"  # of another backend, which `adopted` refuses
     if isinstance(value, type) and issubclass(value, nn.Module):
         word = value.__name__
         raise PartError(
@@ -45,7 +50,7 @@ def part_kind(name: str, value: object) -> str:
         f"`{name}` is no part.",
         f"{name}=...",
         type(value).__name__,
-        "give a module, a Parameter, a tensor, a number, a formula, a Schedule or a callable",
+        "give a module, a Parameter, a tensor, a number, a formula, a Schedule, a Table or a callable",
     )
 
 
@@ -58,6 +63,7 @@ class Parts(nn.Module):
         self._formulas: dict[str, Formula] = {}
         self._schedules: dict[str, Schedule] = {}
         self._callables: dict[str, Callable[..., Any]] = {}
+        self._tables: dict[str, str] = {}  # by which input each is read
         self._mirrors: dict[str, Tensor] = {}
         self._step = 0
         for name, value in parts.items():
@@ -102,10 +108,13 @@ class Parts(nn.Module):
             self._callables[name] = value
         elif kind == "number":
             self._set_number(name, value)
+        elif kind == "table":
+            self._tables[name] = value.by
+            self.register_buffer(name, value.tensor)
         elif kind == "buffer":
             self.register_buffer(name, value)
         else:
-            super().__setattr__(name, value)
+            super().__setattr__(name, adopted(value, name, f"{type(self).__name__}({name}=...)"))
 
     def _set_number(self, name: str, value: float, device: torch.device | None = None) -> None:
         """A number, and its mirror in a new buffer: what was captured reads it, and backward keeps the old one."""
@@ -123,7 +132,7 @@ class Parts(nn.Module):
     def __setattr__(self, name: str, value: Any) -> None:
         kinds = self.__dict__.get("_kinds", {})
         if name not in kinds:
-            super().__setattr__(name, value)
+            super().__setattr__(name, adopted(value, name, f"{type(self).__name__}.{name} = ..."))
             return
         kind = part_kind(name, value)
         before = kinds[name]
@@ -131,8 +140,10 @@ class Parts(nn.Module):
             self._replace_formula(name, Formula(value))
         elif kind == before and kind in ("number", "schedule", "callable"):
             self._set_part(name, value)
+        elif before == "table" and kind in ("table", "buffer"):
+            self._fill_table(name, value)
         elif kind == before or {kind, before} == {"parameter", "buffer"}:
-            super().__setattr__(name, value)
+            super().__setattr__(name, adopted(value, name, f"{type(self).__name__}.{name} = ..."))
         else:
             raise PartError(
                 f"`{name}` is a {before}, not a {kind}.",
@@ -140,6 +151,20 @@ class Parts(nn.Module):
                 type(value).__name__,
                 f"assign a {before}",
             )
+
+    def _fill_table(self, name: str, value: Table | Tensor) -> None:
+        """Other entries for a table, in its dtype; a graph that was captured reads them too."""
+        old, place = cast(Tensor, self._buffers[name]), f"{type(self).__name__}.{name} = ..."
+        new = value.tensor if isinstance(value, Table) else value
+        if isinstance(value, Table) and value.by != self._tables[name]:
+            got, fix = f"by={value.by!r}", f"write by={self._tables[name]!r}"
+            raise PartError(f"the table `{name}` is read by `{self._tables[name]}`.", place, got, fix)
+        if new.shape != old.shape:
+            fix = "give a tensor of the same shape, or build it anew"
+            raise PartError(
+                f"the table `{name}` has one shape.", place, f"{tuple(old.shape)} -> {tuple(new.shape)}", fix
+            )
+        super().__setattr__(name, new.to(old))
 
     def advance(self) -> None:
         """Counts one optimizer step; schedules move, those of modules inside too."""

@@ -16,6 +16,7 @@ from ...formula.naming import check_names
 from ...formula.parting import check_settings, unlike
 from ...formula.recipe import Recipe
 from ..front import capturing
+from ..keras_layer import adopted
 from .chance import Dice, version
 from .condition import Condition, Wants
 from .counts import Count
@@ -65,7 +66,7 @@ class Node(Wants):
 
     def _decide_by(self, source: Any, what: str, later: bool = False) -> None:
         """Takes a condition or times; one that comes later reads no more than the first."""
-        source = as_source(source, what, Tensor)
+        source = as_source(adopted(source, what, f"{type(self).__name__}({what}=...)"), what, Tensor)
         recipe = self._recipe(source) if isinstance(source, Formula) else None
         condition = Condition(source, self, recipe, "batch" if self.per == "batch" else "sample", what)
         self._check_decider(condition)
@@ -83,7 +84,8 @@ class Node(Wants):
         """Refuses what this node cannot go by."""
 
     def _recipe(self, formula: Formula) -> Recipe:
-        return Recipe(formula, dict(self._formulas), *self._names(), self._value_kinds())
+        kinds = self._value_kinds()
+        return Recipe(formula, dict(self._formulas), *self._names(), kinds, tables=self._tables)
 
     def _replace_formula(self, name: str, formula: Formula) -> None:
         before = self._formulas[name]

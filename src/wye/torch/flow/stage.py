@@ -13,6 +13,7 @@ from ...errors import InputError, PartError, did_you_mean, listed
 from ...formula.deciding import FLOWING
 from ...formula.formula import Formula
 from ..join import Frozen, Join
+from ..keras_layer import KerasLayer, adopted
 from .condition import Wants
 from .refusal import refuse
 from .values import Value
@@ -54,6 +55,8 @@ def title(module: nn.Module) -> str:
     """What a user calls the module: its class, or the function that it stands for."""
     if isinstance(module, Takes | Frozen):
         return title(module.module)
+    if isinstance(module, KerasLayer):
+        return type(module.layer).__name__
     return str(module.name) if isinstance(module, Called) else type(module).__name__
 
 
@@ -77,6 +80,8 @@ def stage(module: nn.Module) -> Stage:
 
 def signature(module: nn.Module) -> tuple[dict[str, bool], bool]:
     """The keywords of a forward behind its first argument, and whether each is required; and whether it hides more."""
+    if isinstance(module, KerasLayer):
+        return module.sides(), False
     target = module.function if isinstance(module, Called) else module.forward
     try:
         found = list(inspect.signature(target).parameters.values())
@@ -151,6 +156,7 @@ class Called(nn.Module):
 
 def as_module(value: Any, where: str) -> nn.Module:
     """A module as it is; a formula as a Join of its inputs; a function as a module that calls it."""
+    value = adopted(value, where.partition("(")[2].partition("=")[0] or "stage", where)
     if isinstance(value, nn.Module):
         return value
     if isinstance(value, str | Formula):
