@@ -87,7 +87,8 @@ class When(Parted):
         return x if self._passes else self._branch("otherwise", x, sides, False)
 
     def _parted(self, mask: Array, x: Value, sides: dict[str, Any]) -> Value:
-        layers, moving = self._layers_of(*self._stages.by_name), self._moving(sides)
+        layers, sides = self._layers_of(*self._stages.by_name), self._wanted(sides)
+        moving = self._moving(sides)
         if self._passes:
             return on_taken(mask, x, sides, moving, self._then, layers)
         places = ops.cast(mask, "int32")

@@ -13,7 +13,7 @@ from ...formula.recipe import Recipe
 from ..failures import explained
 from ..front import FRONT
 from ..holding import Holder
-from ..kernels import FLOATS, Array, Tensor, ops, truth
+from ..kernels import FLOATS, Array, Tensor, ops, reshape, sizes, truth
 from ..making import as_value, dtype_class
 
 Made = tuple[FunctionType, bool]
@@ -94,8 +94,8 @@ class Condition(Decider):
             self._refuse_nan(value, size)
         if not sample or (self.recipe is None and len(whole) == 0):
             sample = False
-        while len(value.shape) > int(sample) and value.shape[-1] == 1:
-            value = ops.squeeze(value, -1)
+        while len(value.shape) > int(sample) and value.shape[-1] in (1, None):  # a run tells of a size not yet known
+            value = reshape(value, sizes(value)[:-1])
         if len(value.shape) != int(sample) or (sample and None not in (size, *whole[:1]) and whole[:1] != (size,)):
             raise self.several(f"shape {whole} for {'some' if size is None else size} {self.each}s")
         return ops.stop_gradient(value) if sample else self._known(value)

@@ -14,7 +14,7 @@ from ..kernels import Array, Tensor, ops, truth
 from .condition import Condition
 from .node import Parted, decider
 from .rounds import WRITTEN_OUT, is_known, loop
-from .routing import instead, on_taken, one_of, select, within
+from .routing import on_taken, one_of
 from .values import Value
 from .widths import check_widths
 
@@ -77,7 +77,8 @@ class While(Parted):
         if size == 0:
             return x
         going = self._going(x, sides, size)
-        layers, moving = self._layers_of("block"), self._moving(sides)
+        layers, wanted = self._layers_of("block"), self._wanted(sides)
+        moving = self._moving(wanted)
         if isinstance(going, Tensor) and self.max_steps > WRITTEN_OUT and not is_known(going):
             return self._looped(going, x, sides, size, layers)
         for _ in range(self.max_steps):
@@ -90,7 +91,7 @@ class While(Parted):
             elif truth(ops.any(going)) is False:
                 return x
             else:
-                x = on_taken(going, x, sides, moving, self._round, layers)
+                x = on_taken(going, x, wanted, moving, self._round, layers)
             going = self._still(going, x, sides, size)
         self._limit(going, size)
         return x
@@ -114,14 +115,15 @@ class While(Parted):
 
     def _looped(self, going: Array, x: Value, sides: dict[str, Any], size: int | None, layers: list[Any]) -> Value:
         """So many rounds that they are one loop of the graph; samples that are done are masked."""
-        moving = self._moving(sides)
+        wanted = self._wanted(sides)
+        moving = self._moving(wanted)
 
         def step(_: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
             now, on = state
             if len(on.shape) == 0:
                 new = one_of(on, [lambda: now, lambda: self._round(now, sides)], layers)
             else:
-                new = select(on, self._round(instead(on, now), within(on, sides, moving)), now)
+                new = on_taken(on, now, wanted, moving, self._round, layers, masked=True)
             return new, self._still(on, new, sides, size)
 
         x, going = loop(step, (x, going), self.max_steps, layers)

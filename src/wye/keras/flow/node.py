@@ -58,6 +58,8 @@ class Node(Named, Wants):
     _condition: Condition
     _eval: float | None = None
     _usual = "sample"  # what `per` is where nobody says
+    _trains = False
+    _outlines = False
 
     # what it is made of
 
@@ -122,7 +124,9 @@ class Node(Named, Wants):
             self.dice = Dice()
 
     def _fall(self, kind: str, place: int, *bounds: Any) -> Any:
-        """One fall of a die or a coin; in eval nothing is drawn."""
+        """One fall of a die or a coin; in eval nothing is drawn, and on symbols nothing falls."""
+        if self._outlines:
+            return bounds[0] if kind == "die" else True
         return self.dice.fall(kind, place, bounds) if self._trains else self._settled_fall(kind, bounds)
 
     def _settled_fall(self, kind: str, bounds: tuple[Any, ...]) -> Any:
@@ -149,7 +153,7 @@ class Node(Named, Wants):
     @as_it_stands
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Value:
         self._seen()
-        self._trains = bool(training)
+        self._trains, self._outlines = bool(training), False
         x, sides = inputs[FLOWING], {name: value for name, value in inputs.items() if name != FLOWING}
         size = batch_size(x, type(self).__name__)
         self._check_sides(sides, size)
@@ -162,7 +166,7 @@ class Node(Named, Wants):
         """The same on symbols: what is asked is checked, each stage is built, and the result has this shape."""
         fresh = symbols_of(inputs)
         x, sides = fresh[FLOWING], {name: value for name, value in fresh.items() if name != FLOWING}
-        self._trains = bool(training)
+        self._trains, self._outlines = bool(training), True
         size = batch_size(x, type(self).__name__)
         self._check_sides(sides, size)
         return self._outline(x, sides, size)
@@ -184,6 +188,12 @@ class Node(Named, Wants):
         """The side inputs that travel with their samples."""
         return frozenset(n for n, v in sides.items() if n not in self.shared and any(len(t.shape) for t in leaves(v)))
 
+    def _wanted(self, sides: Mapping[str, Any], *names: str) -> dict[str, Any]:
+        """The side inputs that some stages want; of none named, those that any wants."""
+        known = self._stages.by_name
+        wanted = {side for name in names or known for side in known[name].sides}
+        return {name: value for name, value in sides.items() if name in wanted}
+
     def _stage(self, name: str, x: Value, sides: Mapping[str, Any]) -> Value:
         """One stage on the value that flows."""
         known, layer = self._stages.by_name[name], getattr(self, name)
@@ -198,7 +208,7 @@ class Node(Named, Wants):
 
     def _branch(self, name: str, x: Value, sides: Mapping[str, Any], keeps: bool = True) -> Value:
         """A stage on some of the samples; beside a pass-through it `keeps` the shape."""
-        new = self._stage(name, x, sides)
+        new = self._stage(name, x, self._wanted(sides, name))
         size = leaves(x)[0].shape[0]
         if not (alike(x, new) if keeps else rows_alike(new, size)):
             raise unlike(name, self.line, f"{shapes(x)} -> {shapes(new)}", rows_alike(new, size))
@@ -217,9 +227,17 @@ class Node(Named, Wants):
         return ops.cast(rows, dtype)
 
     def _on_nothing(self, name: str, x: Value, sides: Mapping[str, Any], keeps: bool) -> Value:
-        """What a stage would return for no samples, found without running it."""
+        """What a stage would return for no samples, found without running it; or, where its sizes are not known
+        before the run, by running it on none and forgetting what it writes."""
         spec = self._branch(name, symbols(x), {n: symbols(v) for n, v in sides.items()}, keeps)
-        return mapped(lambda one: ops.zeros((0, *one.shape[1:]), one.dtype), spec)
+        if all(None not in one.shape[1:] for one in leaves(spec)):
+            return mapped(lambda one: ops.zeros((0, *one.shape[1:]), one.dtype), spec)
+        moving = self._moving(sides)
+        x, *rest = (mapped(_none_of, value) for value in (x, *(sides[n] for n in sides if n in moving)))
+        none = {**sides, **dict(zip((n for n in sides if n in moving), rest, strict=True))}
+        with keras.StatelessScope(state_mapping=[(one, one.value) for one in self.variables]):
+            found = self._branch(name, x, none, keeps)
+        return mapped(ops.stop_gradient, found)
 
     # what a file holds of it
 
@@ -271,6 +289,11 @@ class Node(Named, Wants):
 
 class Parted(Node, keras.Layer):  # pyright: ignore[reportIncompatibleMethodOverride]
     """A node that sends samples different ways, by what decides, which can be exchanged while it runs."""
+
+
+def _none_of(tensor: Array) -> Array:
+    """The first no samples."""
+    return tensor[:0] if len(tensor.shape) else tensor
 
 
 def symbols_of(inputs: Any) -> Any:

@@ -17,7 +17,7 @@ from ..kernels import Array, Tensor, ops, truth
 from .condition import Condition
 from .node import Parted, decider
 from .rounds import WRITTEN_OUT, is_known, loop
-from .routing import instead, on_taken, one_of, select, within
+from .routing import on_taken, one_of
 from .values import Value
 from .widths import check_widths
 
@@ -91,7 +91,8 @@ class Repeat(Parted):
                 x = self._round(place, x, sides)
             return x
         counts, most = self._whole_numbers(times)
-        layers, moving = self._layers_of(*self._stages.by_name), self._moving(sides)
+        layers, sides = self._layers_of(*self._stages.by_name), self._wanted(sides)
+        moving = self._moving(sides)
         if most > WRITTEN_OUT and not is_known(counts) and self._count is None:
             return self._looped(counts, most, x, sides, layers)
         for place in range(most):
@@ -111,8 +112,7 @@ class Repeat(Parted):
             going = ops.greater(counts, ops.cast(place, counts.dtype))
             if len(counts.shape) == 0:
                 return (one_of(going, [lambda: now, lambda: self._round(0, now, sides)], layers),)
-            new = self._round(0, instead(going, now), within(going, sides, moving))
-            return (select(going, new, now),)
+            return (on_taken(going, now, sides, moving, partial(self._round, 0), layers, masked=True),)
 
         return loop(step, (x,), most, layers)[0]
 

@@ -56,7 +56,7 @@ def instead(mask: Array, value: Value) -> Value:
     """The value with a copy of the first sample that is taken in the place of each that is not."""
     first = ops.argmax(ops.cast(mask, "int32"))
     row = mapped(lambda tensor: ops.stop_gradient(ops.take(tensor, ops.expand_dims(first, 0), axis=0)), value)
-    return select(mask, value, mapped(lambda one, like: ops.broadcast_to(one, like.shape), row, value))
+    return select(mask, value, row)
 
 
 def within(mask: Array, sides: Sides, moving: frozenset[str]) -> dict[str, Any]:
@@ -102,7 +102,13 @@ def apart(run: Callable[[], Any], variables: Sequence[Any], written: Sequence[An
 
 
 def on_taken(
-    mask: Array, x: Value, sides: Sides, moving: frozenset[str], run: Run, layers: Sequence[keras.Layer]
+    mask: Array,
+    x: Value,
+    sides: Sides,
+    moving: frozenset[str],
+    run: Run,
+    layers: Sequence[keras.Layer],
+    masked: bool = MASKED,
 ) -> Value:
     """The value with the samples of the mask replaced by what a function makes of them; of none it makes nothing.
 
@@ -113,6 +119,7 @@ def on_taken(
         moving: names of those that travel with their samples.
         run: from samples, and side inputs of theirs, to new samples of the same shape.
         layers: those that the function calls.
+        masked: whether samples are masked rather than gathered.
     """
     some = truth(ops.any(mask))
     if some is False:
@@ -121,7 +128,7 @@ def on_taken(
         return run(x, dict(sides))
 
     def partly() -> Value:
-        if MASKED:
+        if masked:
             return select(mask, run(instead(mask, x), within(mask, sides, moving)), x)
         index = ops.nonzero(mask)[0]
         return splice(

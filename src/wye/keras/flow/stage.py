@@ -93,9 +93,6 @@ class Called(keras.Layer):
     def call(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
 
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(*args, **kwargs)
-
     def get_config(self) -> dict[str, Any]:
         raise unwritten("function", self.function)
 

@@ -49,7 +49,8 @@ class Branches(Parted):
 
     def _many(self, places: Array, x: Value, sides: dict[str, Any]) -> Value:
         """Each sample on its own branch; a branch that nobody takes is not called."""
-        layers, moving = self._layers_of(*self._stages.by_name), self._moving(sides)
+        layers, sides = self._layers_of(*self._stages.by_name), self._wanted(sides)
+        moving = self._moving(sides)
         empty = lambda place: self._on_nothing(str(place), x, sides, self._passes)  # noqa: E731
         return parted(places, x, sides, moving, self._runs(), empty, layers)
 
@@ -125,7 +126,8 @@ class Switch(Branches):
         )
         some = truth(ops.any(wrong))
         if some:
-            raise unknown_index(self.line, str(float(ops.take(index, ops.argmax(ops.cast(wrong, "int32"))))), count)
+            first = ops.take(index, ops.argmax(ops.cast(wrong, "int32")))
+            raise unknown_index(self.line, str(ops.convert_to_numpy(first)), count)
         found = (
             self._many(ops.where(wrong, 0, places), x, sides) if len(places.shape) else self._whole(places, x, sides)
         )
