@@ -42,8 +42,8 @@ class KerasLayer(nn.Module):
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
-        self._held = Lent(layer)
-        self._names = tuple(self._hold(variable.name.replace(".", "_"), variable.value) for variable in layer.variables)
+        self._lent = Lent(layer)
+        self._names = tuple([self._hold(one.name.replace(".", "_"), one.value) for one in self._lent.variables])
 
     def _hold(self, name: str, value: Tensor) -> str:
         """Registers a tensor under a name that is still free."""
@@ -58,29 +58,25 @@ class KerasLayer(nn.Module):
     @property
     def layer(self) -> Any:
         """The layer as it was given."""
-        return self._held.layer
+        return self._lent.layer
 
     def forward(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         keras: Any = sys.modules["keras"]
-        layer, values = self._held.layer, [self._value(name) for name in self._names]
+        variables, values = self._lent.variables, [getattr(self, name) for name in self._names]
         kwargs.setdefault("training", self.training)
         place = next((value.device for value in (*values, x) if isinstance(value, Tensor)), None)
         with ExitStack() as stack:
             if place is not None:
                 stack.enter_context(keras.device(str(place)))
-            lent = list(zip(layer.variables, values, strict=True))
+            lent = list(zip(variables, values, strict=True))
             scope = stack.enter_context(keras.StatelessScope(state_mapping=lent))
-            found = layer(x, *args, **kwargs)
-            written = [scope.get_current_value(variable) for variable in layer.variables]
+            found = self.layer(x, *args, **kwargs)
+            written = [scope.get_current_value(variable) for variable in variables]
         with torch.no_grad():  # what the layer wrote itself, such as the averages of a batch norm
             for value, new in zip(values, written, strict=True):
                 if new is not None and new is not value and not value.requires_grad:
                     value.copy_(new)
         return found
-
-    def _value(self, name: str) -> Tensor:
-        held = self._parameters.get(name)
-        return getattr(self, name) if held is None else held
 
     def sides(self) -> dict[str, bool]:
         """The arguments of the layer's call behind the first, and whether each is required."""
@@ -97,9 +93,14 @@ class Lent:
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
+        counted = {id(variable) for variable in layer.metrics_variables}  # of a model that is compiled
+        self.variables: list[Any] = [variable for variable in layer.variables if id(variable) not in counted]
 
     def __deepcopy__(self, _: object) -> Lent:
         return self
+
+    def __reduce__(self) -> tuple[type[Lent], tuple[Any]]:
+        return Lent, (self.layer,)
 
 
 MODULES: WeakValueDictionary[int, KerasLayer] = WeakValueDictionary()
@@ -145,16 +146,19 @@ def layers_within(module: nn.Module) -> Iterator[tuple[Any, nn.Module]]:
 
 def check_layer(layer: Any, name: str, where: str, inside: object) -> None:
     """Refuses what torch could train in part only."""
-    kind = type(layer).__name__
-    if not isinstance(layer, nn.Module):
+    kind, of_torch = type(layer).__name__, isinstance(layer, nn.Module)
+    if not of_torch:
         backend = sys.modules["keras"].backend.backend()
         fix = "set KERAS_BACKEND=torch before Keras is imported, or use wye.keras"
         raise PartError(f"`{name}` is a layer of Keras on {backend}.", where, kind, fix)
+    what = f"`{name}` has no weights yet, which an optimizer could be given."
     if not layer.built:
-        called = name if name.isidentifier() else "layer"
-        what, got = f"`{name}` has no weights yet, which an optimizer could be given.", f"{kind}, not built"
-        raise PartError(what, where, got, f"build it: {called}.build((None, 4)), with its number of features")
-    call: Any = layer.call  # pyright: ignore[reportUnknownMemberType]
-    if isinstance(inside, nn.Sequential) and "training" in inspect.signature(call).parameters:
+        fix = f"build it: {name}.build((None, 4)), with its number of features"
+        raise PartError(what, where, f"{kind}, not built", fix)
+    inner = next((one for one in layer._flatten_layers() if not one.built), None)
+    if inner is not None:
+        fix = f"call it once, which builds all of it: {name}(x)"
+        raise PartError(what, where, f"{kind}, in which {inner.name} is not built", fix)
+    if isinstance(inside, nn.Sequential) and "training" in inspect.signature(layer.call).parameters:
         what = f"`{name}` holds a layer of Keras in nn.Sequential, which does not tell it of train() and eval()."
         raise PartError(what, where, f"nn.Sequential(..., {kind})", "write wye.Chain in the place of nn.Sequential")

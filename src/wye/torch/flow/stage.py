@@ -156,7 +156,7 @@ class Called(nn.Module):
 
 def as_module(value: Any, where: str) -> nn.Module:
     """A module as it is; a formula as a Join of its inputs; a function as a module that calls it."""
-    value = adopted(value, where.partition("(")[2].partition("=")[0] or "stage", where)
+    value = adopted(value, where[where.find("(") + 1 : where.find("=")] if "=" in where else "layer", where)
     if isinstance(value, nn.Module):
         return value
     if isinstance(value, str | Formula):
