@@ -78,6 +78,11 @@ def traced_number(name: str, values: tuple[Any, ...], dtype: str | None) -> Any:
     return functions[name](*floats) if name in functions else getattr(ops, name)(*floats)
 
 
+def softmax(x: Array, dim: int) -> Array:
+    """Along one axis; of one entry it is 1, which Keras would warn of."""
+    return k.add(ops.subtract(x, x), 1) if x.shape[dim] == 1 else ops.softmax(x, dim)
+
+
 REDUCTIONS: dict[str, Callable[..., Array]] = {
     "sum": ops.sum,
     "any": ops.any,
@@ -148,7 +153,7 @@ KERNELS: dict[str, Any] = {
     "f_and": ops.logical_and,
     "f_or": ops.logical_or,
     **{f"reduce_{scope}{name}": function for name, function in REDUCTIONS.items() for scope in ("", "all_")},
-    "along_softmax": ops.softmax,
+    "along_softmax": softmax,
     "along_log_softmax": ops.log_softmax,
 }
 

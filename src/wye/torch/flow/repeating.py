@@ -74,7 +74,9 @@ class Repeat(Looped):
         check_times(condition, self._many, self._eval)
         self._most = condition.die_sides if self._many is None else self._many
         depths = range(0 if self._most is None or self._most > COUNTED else self._most + 1)
-        for depth in [condition.source] if isinstance(condition.source, NUMBERS) else depths:
+        if isinstance(condition.source, NUMBERS):
+            depths = [condition.source] if abs(condition.source) < float("inf") else []  # what is none is refused later
+        for depth in depths:
             self.paths.setdefault(f"times {int(depth)}", Count(self._looped.device))
 
     times = decider("times", "How often, to be read and assigned.")
