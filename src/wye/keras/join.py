@@ -15,7 +15,7 @@ from ..formula.joining import joined_by, taken_by_name, wrong_inputs
 from ..formula.recipe import Recipe
 from .fitting import Moving
 from .kernels import Tensor, as_it_stands, one_number, ops
-from .layers import Named
+from .layers import Named, untraced
 from .making import Made
 from .parts import NUMBERS, Parts
 from .writing import announce, read_parts, written_parts, written_source
@@ -205,7 +205,8 @@ class Join(Moving, Named, Parts, keras.Model):
 
     def compute_output_spec(self, inputs: dict[str, Any], **_: Any) -> Any:
         """The same call on symbols: they check all that is known of the shapes."""
-        return keras.tree.map_structure(_symbol, self.call(_fresh(inputs)))
+        with untraced(self):
+            return keras.tree.map_structure(_symbol, self.call(_fresh(inputs)))
 
 
 class Inputs:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -49,7 +51,7 @@ class Named(Stilled):
 
     def _build_on(self, symbols: Any) -> None:
         """Builds all layers inside, by a call on symbols."""
-        with keras.name_scope(self.name, caller=self):
+        with keras.name_scope(self.name, caller=self), untraced(self):
             self.compute_output_spec(symbols)
         self._shapes = Shapes(symbols)
         self.built = True
@@ -65,6 +67,21 @@ class Named(Stilled):
     def _seen(self) -> None:
         """Notes who is called around this layer: what is made of that must be made anew when this changes."""
         self._held.outer.add(self._get_call_context().entry_layer)
+
+
+@contextmanager
+def untraced(layer: Any) -> Generator[None, None, None]:
+    """Within, calls on symbols leave no trace in the layers inside: a functional model counts the calls of each."""
+    calls = [
+        (nodes, len(nodes))
+        for inner in layer._flatten_layers(include_self=False)
+        for nodes in (inner._inbound_nodes, inner._outbound_nodes)
+    ]
+    try:
+        yield
+    finally:
+        for nodes, count in calls:
+            del nodes[count:]
 
 
 class Shapes:

@@ -159,11 +159,12 @@ class Parts(Seen):
         """A layer or a variable is Keras's to track, too."""
         held = self._held
         old = held._modules.get(name)  # pyright: ignore[reportPrivateUsage]
-        held.hold(name, value)  # first, for TensorFlow's tracking asks for what was there before
-        if old is not None and all(old is not other for other in held._modules.values()):  # pyright: ignore
+        others = [held._modules[other] for other in held._modules if other != name]  # pyright: ignore
+        if old is not None and old is not value and all(old is not other for other in others):
             private: Any = self
             private._tracker.untrack(old)  # Keras would keep on training and counting what is replaced
         super().__setattr__(name, value)
+        held.hold(name, value)  # last: TensorFlow keeps no attribute that is there already
 
     def _set_number(self, name: str, value: float) -> None:
         held = self._held

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from os import PathLike
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
@@ -11,8 +14,8 @@ import keras
 def save(model: keras.Model, path: str | PathLike[str]) -> None:
     """Writes a model as a `.keras` file: its formulas, layers and settings as text, and its weights.
 
-    It is `model.save(path)`. A layer that stands in several places is written once. A callable is refused, by name:
-    nothing that is loaded may run code.
+    It is `model.save(path)`, written aside and then put in its place: what fails leaves an old file whole. A layer that
+    stands in several places is written once. A callable is refused, by name: nothing that is loaded may run code.
 
     Args:
         model: of wye, or any of Keras that holds some.
@@ -33,7 +36,15 @@ def save(model: keras.Model, path: str | PathLike[str]) -> None:
         >>> bool(keras.ops.all(again(x) == y)), str(again.formula)
         (True, 'a(x) * gain')
     """
-    model.save(path)
+    name = os.fspath(path)
+    if not name.endswith(".keras") or "://" in name:
+        model.save(name)
+        return
+    place = Path(name)
+    with TemporaryDirectory(dir=place.parent, prefix=".wye-") as folder:
+        aside = Path(folder, place.name)
+        model.save(aside)
+        aside.replace(place)
 
 
 def load(path: str | PathLike[str]) -> Any:

@@ -11,7 +11,7 @@ from ..errors import PartError
 from ..formula.formula import Formula
 from ..formula.schedule import Schedule
 from .holding import Holder
-from .kernels import ops
+from .kernels import NARROW, ops
 from .parts import constant
 from .table import Table
 
@@ -94,10 +94,11 @@ def _read(name: str, part: Mapping[str, Any]) -> Any:
         return Schedule(part["text"])
     if kind == "number":
         return part["value"]
-    empty = ops.zeros(tuple(part["shape"]), part["dtype"])
+    dtype = NARROW.get(part["dtype"], part["dtype"])
+    empty = ops.zeros(tuple(part["shape"]), dtype)
     if kind == "table":
         return Table(empty, part["by"])
     if kind == "parameter":
         made: Any = keras.Variable
-        return made(empty, dtype=part["dtype"], name=name)
-    return constant(name, empty, part["dtype"])
+        return made(empty, dtype=dtype, name=name)
+    return constant(name, empty, dtype)
