@@ -25,7 +25,7 @@ def layers() -> Kept:
 
 
 def values() -> Kept:
-    weight, held = keras.Variable(array(4, 4)), keras.Variable(array(5, 4), trainable=False)
+    weight, held = keras.Variable(array(4, 4), name="weight"), keras.Variable(array(5, 4), trainable=False)
     picks, small = np.array([3, 1, 0]), keras.ops.cast(tensor(6, 4), "float16")
     text = "take(x * weight + held + shift + cast(small, dtype='float32'), picks, axis=1)"
     return wye.Join(text, weight=weight, held=held, shift=tensor(7, 4), small=small, picks=picks), {"x": X}
