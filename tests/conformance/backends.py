@@ -12,6 +12,7 @@ Array = np.ndarray[Any, Any]
 Evaluate = Callable[..., Any]
 Weights = Callable[[tuple[int, ...]], Array]
 Slopes = tuple[Any, list[Any]]
+Slope = Callable[[Evaluate, dict[str, Any], list[str], Weights], Slopes]
 Found = tuple[Array, dict[str, Array]]
 
 
@@ -24,7 +25,7 @@ class Backend:
         tensor: an array as a tensor.
         array: a tensor as an array.
         slopes: value and gradients of a function of tensors by name, in those named.
-        captured: the function as one that captures a graph of it, knowing no size where the framework allows that.
+        captured: the same, by a graph that is captured of it: `graph`, where no size is known, and `compiled`.
         value: how exact values are.
         gradient: how exact gradients are.
         outline: something of the shape and the dtype of a function's value.
@@ -35,8 +36,8 @@ class Backend:
     evaluate: Evaluate
     tensor: Callable[[Array], Any]
     array: Callable[[Any], Array]
-    slopes: Callable[[Evaluate, dict[str, Any], list[str], Weights], Slopes]
-    captured: Callable[[Evaluate, dict[str, Any]], Evaluate] | None
+    slopes: Slope
+    captured: dict[str, Slope]
     value: float = 1e-12
     gradient: float = 1e-10
     narrow: bool = False
@@ -52,16 +53,16 @@ class Backend:
 
         return computed(tensors) if eager else self.once(computed)(tensors)
 
-    def run(self, text: str, values: Mapping[str, Array], weights: Weights, *, capture: bool = False) -> Found:
+    def run(self, text: str, values: Mapping[str, Array], weights: Weights, *, capture: str = "") -> Found:
         """The value of a formula, and the gradients of its weighted sum in all values of floats."""
+        return self.sloped(lambda given: self.evaluate(text, **given), values, weights, capture)
+
+    def sloped(self, computed: Evaluate, values: Mapping[str, Array], weights: Weights, capture: str = "") -> Found:
+        """The value of a function of tensors by name, and the gradients of its weighted sum; captured in some way."""
         tensors = {name: self.tensor(value) for name, value in values.items()}
         floats = [name for name, value in values.items() if value.dtype.kind == "f"]
 
-        def computed(given: dict[str, Any]) -> Any:
-            return self.evaluate(text, **given)
-
-        function = self.captured(computed, tensors) if capture and self.captured else computed
-        value, slopes = self.slopes(function, tensors, floats, weights)
+        value, slopes = (self.captured[capture] if capture else self.slopes)(computed, tensors, floats, weights)
         zeros = [np.zeros_like(values[name]) for name in floats]
         gradients = [zero if one is None else self.array(one) for one, zero in zip(slopes, zeros, strict=True)]
         return self.array(value), dict(zip(floats, gradients, strict=True))
@@ -73,7 +74,7 @@ def on_torch() -> Backend:
     import wye
 
     torch.set_default_dtype(torch.float64)
-    return Backend(wye.evaluate, torch.from_numpy, _from_torch, _torch_slopes, None)
+    return Backend(wye.evaluate, torch.from_numpy, _from_torch, _torch_slopes, {})
 
 
 def _from_torch(value: Any) -> Array:
@@ -97,7 +98,7 @@ def on_keras_torch() -> Backend:
     import wye.keras
 
     keras.config.set_floatx("float64")
-    return Backend(wye.keras.evaluate, _from_numpy, _from_torch, _torch_slopes, None, 1e-5, 1e-5, True)
+    return Backend(wye.keras.evaluate, _from_numpy, _from_torch, _torch_slopes, {}, 1e-5, 1e-5, True)
 
 
 def _from_numpy(value: Array) -> Any:
@@ -127,7 +128,23 @@ def on_tensorflow() -> Backend:
         unknown = {name: tf.TensorSpec([None] * len(value.shape), value.dtype) for name, value in tensors.items()}
         return tf.function(function, input_signature=[unknown])
 
-    return Backend(wye.keras.evaluate, tf.convert_to_tensor, np.asarray, slopes, captured)
+    def whole(function: Evaluate, tensors: dict[str, Any], floats: list[str], weights: Weights) -> Slopes:
+        """Value and slopes of a node in one compiled step: what a loop keeps for its gradient cannot leave that."""
+        shape = tuple(tensors["x"].shape)  # nodes keep it
+
+        def step(given: dict[str, Any]) -> Slopes:
+            value, found = slopes(function, given, floats, lambda _: weights(shape))
+            return value, [
+                tf.zeros_like(given[name]) if one is None else one for one, name in zip(found, floats, strict=True)
+            ]
+
+        return tf.function(step, jit_compile=True)(tensors)
+
+    ways: dict[str, Slope] = {
+        "graph": lambda function, tensors, *rest: slopes(captured(function, tensors), tensors, *rest),
+        "compiled": whole,
+    }
+    return Backend(wye.keras.evaluate, tf.convert_to_tensor, np.asarray, slopes, ways)
 
 
 def on_jax() -> Backend:
@@ -148,14 +165,14 @@ def on_jax() -> Backend:
         given = {name: tensors[name] for name in floats}
         if not given:
             return function(tensors), []
-        found, value = jax.jit(jax.grad(total, has_aux=True))(given)
+        found, value = jax.grad(total, has_aux=True)(given)
         return value, [found[name] for name in floats]
 
     def outline(function: Evaluate, tensors: dict[str, Any]) -> Any:
         return jax.eval_shape(lambda given: function(**given), tensors)
 
-    # The slopes are captured already.
-    return Backend(wye.keras.evaluate, tensor, np.asarray, slopes, None, 1e-5, 1e-5, once=jax.jit, outline=outline)
+    ways: dict[str, Slope] = {"compiled": lambda function, *rest: slopes(jax.jit(function), *rest)}
+    return Backend(wye.keras.evaluate, tensor, np.asarray, slopes, ways, 1e-5, 1e-5, once=jax.jit, outline=outline)
 
 
 BACKENDS: dict[str, Callable[[], Backend]] = {

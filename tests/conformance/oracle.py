@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,10 +56,19 @@ def expected(case: Case) -> Expected:
             name: np.broadcast_to(np.asarray(case.gradients[name], float), values[name].shape) for name in floats
         }
         return Expected(found, written)
-    return Expected(found, {name: slope(case, values, name, found.shape) for name in floats})
+    return sloped(partial(value, case), values)
 
 
-def slope(case: Case, values: dict[str, Array], name: str, shape: tuple[int, ...]) -> Array:
+def sloped(function: Callable[[dict[str, Array]], Array], values: dict[str, Array]) -> Expected:
+    """The value of a function of values by name, and how its weighted sum changes with each of floats."""
+    found = function(values)
+    floats = [name for name, array in values.items() if array.dtype.kind == "f"]
+    return Expected(found, {name: slope(function, values, name, found.shape) for name in floats})
+
+
+def slope(
+    function: Callable[[dict[str, Array]], Array], values: dict[str, Array], name: str, shape: tuple[int, ...]
+) -> Array:
     """How the weighted sum changes with each entry of one value."""
     at, weight = values[name], weights(shape)
     found = np.zeros(at.shape)
@@ -67,7 +77,7 @@ def slope(case: Case, values: dict[str, Array], name: str, shape: tuple[int, ...
             for side in (1, -1):
                 moved = at.copy()
                 moved[place] += side * steps * STEP
-                total = (weight * value(case, {**values, name: moved})).sum()
+                total = (weight * function({**values, name: moved})).sum()
                 found[place] += side * share * total / STEP
     return found
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from tests.conformance.backends import BACKENDS, Backend
 from tests.conformance.cases import CASES, VALUES, Case
+from tests.conformance.flow_run import empty_nodes, node_cases
 from tests.conformance.oracle import expected, far, furthest, given, value, weights_of
 from tests.laws.drawing import REFUSED, cases, on_arrays, told
 from wye.errors import WyeError
@@ -43,10 +44,11 @@ Report = dict[str, Any]
 
 
 def written_cases(backend: Backend) -> Iterator[str]:
-    """Each case in eager, then captured as a graph where the framework does that."""
+    """Each case in eager and captured as a graph of unknown sizes; on JAX compiled alone."""
+    ways = ("", "graph") if "graph" in backend.captured else tuple(backend.captured) or ("",)
     for case in CASES:
         want, values = expected(case), given(case)
-        for capture in (False, True) if backend.captured else (False,):
+        for capture in ways:
             try:
                 found, gradients = backend.run(case.text, values, partial(weights_of, case), capture=capture)
             except Exception as error:
@@ -55,7 +57,7 @@ def written_cases(backend: Backend) -> Iterator[str]:
             pairs = [(gradients[name], want.gradients[name]) for name in want.gradients]
             if far(found, want.value, backend.value) or any(far(*pair, backend.gradient) for pair in pairs):
                 off = f"value {found}\nwanted {want.value}\ngradients off by {furthest(pairs)}"
-                yield f"{case.text}{' (captured)' if capture else ''}\n{off}"
+                yield f"{case.text}{f' ({capture})' if capture else ''}\n{off}"
             else:
                 yield ""
 
@@ -165,6 +167,8 @@ def report(name: str) -> Report:
     sections: dict[str, Iterator[str]] = {
         "cases": written_cases(backend),
         "random": random_formulas(backend, name),
+        "nodes": node_cases(backend, name),
+        "empty": empty_nodes(backend, name),
     }
     if name != "front":
         sections |= {

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.cases import CASES
+from tests.conformance.flow_cases import FLOW_CASES
 from wye.formula.functions import FUNCTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -26,13 +27,19 @@ QUIET = {
     "JAX_PLATFORMS": "cpu",
     "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # each case is compiled once and run once
 }
-SECTIONS = {"cases", "random", "symbols", "functional", "refusals"}
+BOTH = {"cases", "random", "nodes", "empty"}
+ON_KERAS = {"symbols", "functional", "refusals"}
 
 
 def test_every_function_has_a_case() -> None:
     called = {word for case in CASES for word in re.findall(r"(\w+)\(", case.text)}
     dice = {name for name, function in FUNCTIONS.items() if function.kind == "random"}  # they fall in flow alone
     assert not FUNCTIONS.keys() - dice - called
+
+
+def test_every_node_has_a_case() -> None:
+    words = {case.name.partition(" ")[0].strip(",") for case in FLOW_CASES}
+    assert words == {"Chain", "When", "Switch", "Repeat", "While", "RandomChoice"}
 
 
 @pytest.mark.long
@@ -51,6 +58,7 @@ def test_a_front_conforms(name: str) -> None:
     report: dict[str, Any] = json.loads(run.stdout)
     wrong = [f"{kind}: {one}" for kind, found in report.items() for one in found["wrong"]]
     assert not wrong, f"{len(wrong)} wrong, among them:\n\n" + "\n\n".join(wrong[:5])
-    assert report.keys() == ({"cases", "random"} if name == "front" else SECTIONS)
+    assert report.keys() == (BOTH if name == "front" else BOTH | ON_KERAS)
     assert report["cases"]["passed"] >= len(CASES)
+    assert report["nodes"]["passed"] >= len(FLOW_CASES)
     assert run.returncode == 0, run.stderr

@@ -1,8 +1,9 @@
 """The rows of a batch: some are taken out and put back, or all are parted among branches and merged again.
 
 On TensorFlow and torch, rows are gathered: a branch sees its samples and no others. JAX knows all shapes before a run,
-so there a branch sees the whole batch, and what is not its own is masked. In the place of samples that are not taken
-stands a copy of one that is, so that nothing which is not finite comes from the side not taken, in gradients neither.
+so there a branch sees the whole batch, and what is not its own is masked. So it is where XLA compiles TensorFlow's graph
+(`jit_compile=True`), for its gradients of gathered rows are wrong. In the place of samples that are not taken stands a
+copy of one that is, so that nothing which is not finite comes from the side not taken, in gradients neither.
 """
 
 from __future__ import annotations
@@ -12,13 +13,24 @@ from typing import Any
 
 import keras
 
-from ..kernels import ON_JAX, Array, ops, truth
+from ..kernels import ON_JAX, Array, ops, sizes, truth
 from .values import Value, mapped
 
 Sides = Mapping[str, Any]
 Run = Callable[[Value, dict[str, Any]], Value]
-MASKED = ON_JAX
-"""Whether samples are masked rather than gathered."""
+
+
+def masks(mask: Array) -> bool:
+    """Whether samples are masked rather than gathered: on JAX, and in a graph of TensorFlow that XLA compiles."""
+    graph = None if ON_JAX else getattr(mask, "graph", None)
+    while graph is not None:
+        context = graph._get_control_flow_context()
+        while context is not None:
+            if context.IsXLAContext():
+                return True
+            context = context.outer_context
+        graph = getattr(graph, "outer_graph", None)
+    return ON_JAX
 
 
 def take(value: Value, index: Array) -> Value:
@@ -108,7 +120,7 @@ def on_taken(
     moving: frozenset[str],
     run: Run,
     layers: Sequence[keras.Layer],
-    masked: bool = MASKED,
+    masked: bool = False,
 ) -> Value:
     """The value with the samples of the mask replaced by what a function makes of them; of none it makes nothing.
 
@@ -119,7 +131,7 @@ def on_taken(
         moving: names of those that travel with their samples.
         run: from samples, and side inputs of theirs, to new samples of the same shape.
         layers: those that the function calls.
-        masked: whether samples are masked rather than gathered.
+        masked: whether samples are masked where they could be gathered, too.
     """
     some = truth(ops.any(mask))
     if some is False:
@@ -128,7 +140,7 @@ def on_taken(
         return run(x, dict(sides))
 
     def partly() -> Value:
-        if masked:
+        if masked or masks(mask):
             return select(mask, run(instead(mask, x), within(mask, sides, moving)), x)
         index = ops.nonzero(mask)[0]
         return splice(
@@ -158,9 +170,9 @@ def parted(
         empty: what each function makes of nothing, without running it.
         layers: those that the functions call.
     """
-    if MASKED:
-        count = places.shape[0]
-        found = mapped(lambda none: ops.zeros((count, *none.shape[1:]), none.dtype), empty(0))
+    if masks(places):
+        count = sizes(places)[0]
+        found = mapped(lambda none: ops.zeros((count, *sizes(none)[1:]), none.dtype), empty(0))
         for place, run in enumerate(runs):
             mask = ops.equal(places, place)
             if truth(ops.any(mask)) is False:
