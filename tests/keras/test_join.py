@@ -278,4 +278,5 @@ def test_frozen() -> None:
     target = dense(1, 2, 4)
     join = wye.Join("a(x) + b(x)", a=wye.frozen(target), b=dense(2, 2))
     alike(join(X), line(target, X) + line(join.b, X))
-    assert len(join.trainable_variables) == 4
+    assert {id(v) for v in join.trainable_variables} == {id(v) for v in join.b.variables}
+    assert {id(v) for v in join.variables} == {id(v) for v in (*target.variables, *join.b.variables)}

@@ -121,7 +121,7 @@ def told(front: Front, call: str) -> tuple[str, str]:
 OWN_WORDS = (
     ("a KerasTensor", "a Tensor"),
     ("a layer, a Variable, a tensor, a number, a formula, a Schedule, a Table or a callable",
-     "a module, a Parameter, a tensor, a number, a formula, a Schedule or a callable"),
+     "a module, a Parameter, a tensor, a number, a formula, a Schedule, a Table or a callable"),
     ("only a layer can be frozen", "only a module can be frozen"),
     ("the class Layer", "the class Module"),
     ("a=Layer", "a=Module"),

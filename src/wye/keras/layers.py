@@ -82,6 +82,7 @@ def untraced(layer: Any) -> Generator[None, None, None]:
     finally:
         for nodes, count in calls:
             del nodes[count:]
+        layer._maybe_reset_call_context()  # outside of a call nobody else would, and later calls would see this one
 
 
 class Shapes:
