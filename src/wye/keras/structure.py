@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import keras
 
 from ..formula import refusals
 from .kernels import BOOLEAN, FLOATS, Array, broadcast, dtype_name, ops, sizes
-from .picks import within
+from .picks import only, within
 
 
 def take(values: tuple[Array, Array], axis: int) -> Array:
@@ -18,11 +17,11 @@ def take(values: tuple[Array, Array], axis: int) -> Array:
         raise refusals.fractional_entries(dtype_name(index))
     index, inside = within(index, sizes(x)[axis])
     found = ops.take(x, index, axis=axis)
-    if inside is None or found.dtype not in FLOATS:
+    if inside is None:
         return found
     shape = [1] * len(x.shape)
     shape[axis] = -1
-    return ops.where(ops.reshape(inside, shape), found, ops.cast(math.nan, found.dtype))
+    return only(found, ops.reshape(inside, shape), 0)
 
 
 def concat(values: tuple[Array, ...], axis: int) -> Array:

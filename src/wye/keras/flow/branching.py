@@ -12,7 +12,7 @@ from ...formula.parting import check_when
 from ..kernels import Array, Tensor, ops
 from .node import Parted, decider
 from .routing import on_taken, one_of, parted
-from .values import Value
+from .values import Value, truths
 from .widths import check_same_width, check_widths
 
 
@@ -74,7 +74,7 @@ class When(Parted):
         taken = self._asked(x, sides, size)
         if not isinstance(taken, Tensor):
             return self._other(x, sides) if not taken else self._then(x, sides)
-        mask = taken if taken.dtype == "bool" else ops.not_equal(taken, 0)
+        mask = truths(taken)
         if len(mask.shape) == 0:
             runs = [lambda: self._other(x, sides), lambda: self._then(x, sides)]
             return one_of(mask, runs, self._layers_of(*self._stages.by_name))

@@ -15,7 +15,7 @@ from .condition import Condition
 from .node import Parted, decider
 from .rounds import WRITTEN_OUT, is_known, loop
 from .routing import on_taken, one_of
-from .values import Value
+from .values import Value, truths
 from .widths import check_widths
 
 
@@ -104,7 +104,7 @@ class While(Parted):
         going = self._asked(x, sides, size)
         if not isinstance(going, Tensor):
             return bool(going)
-        return going if going.dtype == "bool" else ops.not_equal(going, 0)
+        return truths(going)
 
     def _still(self, going: Any, x: Value, sides: dict[str, Any], size: int | None) -> Any:
         """Of those that were going, which still are; who has left stays away."""

@@ -9,7 +9,7 @@ import keras
 from keras import KerasTensor
 
 from ...errors import FlowError
-from ..kernels import FLOATS, Array, Tensor, dtype_name
+from ..kernels import BOOLEAN, FLOATS, Array, Tensor, dtype_name, ops
 
 Value = Any
 
@@ -59,6 +59,13 @@ def shapes(value: Value, start: int = 0) -> str:
         items = [shapes(item, start) for item in value]  # pyright: ignore[reportUnknownVariableType]
         return f"{type(value).__name__} of {', '.join(items) or 'nothing'}"  # pyright: ignore[reportUnknownArgumentType]
     return type(value).__name__
+
+
+def truths(value: Array) -> Array:
+    """Whether each entry holds; NaN, which nobody can refuse while a graph is captured, does not."""
+    if value.dtype in BOOLEAN:
+        return value
+    return ops.logical_and(ops.not_equal(value, 0), ops.equal(value, value))
 
 
 def alike(value: Value, other: Value, start: int = 0) -> bool:
