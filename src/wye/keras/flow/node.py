@@ -22,7 +22,7 @@ from ...formula.parting import (
 )
 from ...formula.recipe import Recipe
 from ..kernels import FLOATS, Array, Tensor, as_it_stands, dtype_name, one_number, ops
-from ..layers import Named
+from ..layers import Named, untraced
 from ..parts import NUMBERS
 from ..writing import announce, read_parts, written_parts, written_source
 from .chance import Dice
@@ -169,7 +169,8 @@ class Node(Named, Wants):
         self._trains, self._outlines = bool(training), True
         size = batch_size(x, type(self).__name__)
         self._check_sides(sides, size)
-        return self._outline(x, sides, size)
+        with untraced(self):
+            return self._outline(x, sides, size)
 
     def _check_sides(self, sides: Mapping[str, Any], size: int | None) -> None:
         for name, value in sides.items():
