@@ -93,8 +93,7 @@ class Lent:
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
-        counted = {id(variable) for variable in layer.metrics_variables}  # of a model that is compiled
-        self.variables: list[Any] = [variable for variable in layer.variables if id(variable) not in counted]
+        self.variables: list[Any] = list(layer.variables)  # those of today: a model that is compiled later has more
 
     def __deepcopy__(self, _: object) -> Lent:
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,7 @@ def printed(backend: str, *command: str) -> object:
     run = subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,
-        env={**QUIET, "KERAS_BACKEND": backend},
+        env={**os.environ, **QUIET, "KERAS_BACKEND": backend},
         capture_output=True,
         text=True,
         check=False,
