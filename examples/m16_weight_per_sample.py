@@ -3,8 +3,9 @@
 `mean((pred - label)² · w[:, None])`; a weight vector of another batch size is an error; a dataset-sized vector looked
 up by sample ids.
 
-Of 442 patients a third have labels that were mixed up. Whoever knows which ones can let them count less. Naming the
-axes, `w[b]`, says which one the weight belongs to; a shape that only seems to fit cannot slip through.
+Of 442 patients a third have labels that were mixed up. Whoever knows which ones can let them count less. The weights
+come with each batch, or a `Table` holds those of the whole dataset. Naming the axes, `w[b]`, says which one the weight
+belongs to; a shape that only seems to fit cannot slip through.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ def weighted_error() -> wye.Objective:
 
 
 def weighted_by_id(w: Tensor) -> wye.Objective:
-    """The same, the weights of all samples held here and picked by the ids in the batch."""
-    return wye.Objective("mean((pred[b, k] - label[b, k]) ** 2 * w[id[b]])", w=w)
+    """The same formula, the weights of all samples held here and picked by the ids in the batch."""
+    return wye.Objective("mean((pred[b, k] - label[b, k]) ** 2 * w[b])", w=wye.Table(w, by="id"))
 
 
 def patients() -> tuple[Tensor, Tensor, Tensor, Tensor]:
