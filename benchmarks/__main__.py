@@ -8,9 +8,10 @@ import time
 
 import torch
 
-from . import axes, graphs, idle, join, loops, skipped, start, switch, watch, when
+from . import axes, graphs, idle, join, keras_rows, loops, skipped, start, switch, watch, when
+from .memory import warm_heap
 from .table import table
-from .timing import versions, warm_heap
+from .timing import versions
 
 GROUPS = {
     "start": ("import wye in an empty Python, as the caller waits", start.rows),
@@ -25,6 +26,12 @@ GROUPS = {
     "memory": ("what a long run that is watched adds to the process, in MB", watch.memory),
     "join": ("Join over the module written by hand, CPU time", join.rows),
     "product": ("a product of matrices by named axes over a @ b.T, forward and backward", axes.product_rows),
+    "keras_fit": ("fit on Keras over the same model written in keras.ops, a step", keras_rows.fit_rows),
+    "keras_losses": ("losses on Keras over the same in keras.ops, forward and backward", keras_rows.loss_rows),
+    "keras_flow": (
+        "Switch over all branches and a choice, When over its block on the full batch, in a tf.function",
+        keras_rows.flow_rows,
+    ),
     "axes": ("named axes over the fastest form written by hand, forward and backward", axes.rows),
 }
 
@@ -37,7 +44,7 @@ def main(names: list[str]) -> None:
     torch.manual_seed(0)
     warm_heap()
     began = time.perf_counter()
-    print(versions())
+    print(versions("torch", "keras", "tensorflow", "tensorflow-cpu", "jax", "numpy"))
     for name in names or GROUPS:
         title, rows = GROUPS[name]
         if "torch._dynamo" in sys.modules:
