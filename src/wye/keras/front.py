@@ -37,7 +37,7 @@ def item(x: Any, key: int | str) -> Any:
 
 
 def squared_difference(a: Any, b: Any) -> Array:
-    return ops.square(ops.subtract(a, b))
+    return k.squared(ops.subtract(a, b))
 
 
 def standard(x: Array, *facts: Any) -> Array:
@@ -99,7 +99,7 @@ KERNELS: dict[str, Any] = {
     **named(f, loss_kernels, structure),
     "Tensor": k.Tensor,
     "floats": k.FLOATS,
-    "square": ops.square,
+    "square": k.squared,
     "squared_difference": squared_difference,
     "less": ops.subtract,
     "over": ops.divide,

@@ -12,12 +12,14 @@ from ..formula import refusals
 from .kernels import (
     BOOLEAN,
     FLOATS,
+    LONG,
     ON_JAX,
     WHOLE,
     Array,
     Tensor,
     add,
     broadcast,
+    in_graph,
     in_one_dtype,
     is_empty,
     number_dtype,
@@ -139,9 +141,10 @@ def count(x: Array, dims: Dims | None) -> Any:
 
 def mean(x: Array, dims: Dims | None = None, keep: bool = False) -> Array:
     """The mean; of nothing it is 0."""
-    if isinstance(count(x, dims), int) and not is_empty(x):
+    counted = count(x, dims)
+    if isinstance(counted, int) and not is_empty(x) and not (in_graph(x) and x.dtype in LONG):
         return ops.mean(x, dims, keep)
-    return ops.divide(ops.sum(x, dims, keep), count(x, dims))
+    return ops.divide(ops.sum(x, dims, keep), counted)  # in a graph its gradient is divided before it is spread
 
 
 def amax(x: Array, dims: Dims | None = None, keep: bool = False) -> Array:

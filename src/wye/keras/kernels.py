@@ -23,6 +23,7 @@ Called = TypeVar("Called", bound=Callable[..., Any])
 ops: Any = keras.ops
 """Functions of any tensors: Keras annotates few of them, and from their bodies one infers that they may be None."""
 ON_JAX = keras.backend.backend() == "jax"
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 WHOLE = "int32" if ON_JAX else "int64"
 """The dtype of whole numbers: JAX has none of 64 bits unless told."""
 NARROW = {"float64": "float32", "int64": "int32"} if ON_JAX else {}
@@ -56,6 +57,7 @@ class Dtypes:
 
 
 FLOATS = Dtypes("float16", "bfloat16", "float32", "float64")
+LONG = Dtypes("float32", "float64")
 SMALL = Dtypes("bool", "uint8", "int8", "int16", "uint16")
 BOOLEAN = Dtypes("bool")
 COMPLEX = Dtypes("complex64", "complex128")
@@ -151,6 +153,16 @@ def add(x: Any, y: Any) -> Array:
         return ops.add(x, y)
     x, y = alike(x, y)
     return x + y
+
+
+def squared(x: Array) -> Array:
+    """x ** 2; in TensorFlow's graphs as a product, whose two gradients become one, where that of a square stays two."""
+    return ops.multiply(x, x) if in_graph(x) else ops.square(x)
+
+
+def in_graph(x: Array) -> bool:
+    """Whether it stands for a value in one of TensorFlow's graphs."""
+    return ON_TENSORFLOW and hasattr(x, "op")
 
 
 # sizes

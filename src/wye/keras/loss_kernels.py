@@ -6,15 +6,35 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from keras import KerasTensor
+
 from ..formula import refusals
 from . import functions as f
-from .kernels import BOOLEAN, COMPLEX, FLOATS, WHOLE, Array, add, dtype_name, ops, rows, size, truth
-from .picks import pick
+from .kernels import (
+    BOOLEAN,
+    COMPLEX,
+    FLOATS,
+    LONG,
+    ON_TENSORFLOW,
+    WHOLE,
+    Array,
+    Dtypes,
+    add,
+    dtype_name,
+    ops,
+    rows,
+    size,
+    squared,
+    truth,
+)
+from .picks import out_of_range, pick
+
+IDS = Dtypes("int32", "int64")
 
 
 def mse(pred: Array, target: Array, reduction: str) -> Array:
     """Mean squared error; the mean over nothing is 0."""
-    return _over(ops.square(ops.subtract(pred, target)), reduction)
+    return _over(squared(ops.subtract(pred, target)), reduction)
 
 
 def cross_entropy(logits: Array, target: Array, reduction: str, ignore_index: int, label_smoothing: float) -> Array:
@@ -24,6 +44,9 @@ def cross_entropy(logits: Array, target: Array, reduction: str, ignore_index: in
         return _over(found, reduction)
     if target.dtype in FLOATS or len(target.shape) != len(logits.shape) - 1:
         raise refusals.no_class_ids(dtype_name(target), tuple(target.shape), tuple(logits.shape))
+    target = target if target.dtype in IDS else ops.cast(target, WHOLE)
+    if ON_TENSORFLOW and reduction != "none" and not label_smoothing and _is_plain(logits):
+        return _total_of_ids(logits, target, ignore_index, reduction)
     kept, found = _of_ids(logits, ops.cast(target, WHOLE), ignore_index, label_smoothing)
     if reduction == "none":
         return found
@@ -70,6 +93,43 @@ def _of_ids(logits: Array, target: Array, ignore_index: int, label_smoothing: fl
         smooth = ops.subtract(total, f.mean(logits, (-1,)))
         entry = add(ops.multiply(entry, 1 - label_smoothing), ops.multiply(smooth, label_smoothing))
     return kept, ops.where(kept, entry, ops.zeros_like(entry))
+
+
+def _is_plain(logits: Array) -> bool:
+    """Whether it is a tensor of a run, with floats that count exactly and a known number of classes."""
+    return not isinstance(logits, KerasTensor) and logits.dtype in LONG and bool(logits.shape[-1])
+
+
+def _total_of_ids(logits: Array, target: Array, ignore_index: int, reduction: str) -> Array:
+    """The sum or mean over class ids with a gradient of its own: TensorFlow's would go over all classes more often."""
+    classes = logits.shape[-1]
+    ids = ops.maximum(ops.minimum(target, classes - 1), 0)
+    inside, kept = ops.equal(ids, target), ops.not_equal(target, ignore_index)
+    if 0 <= ignore_index < classes:
+        inside = ops.logical_and(inside, kept)
+    fits = ops.all(ops.equal(inside, kept))
+    holds = truth(fits)
+    if holds is False:
+        raise out_of_range(ops.where(kept, target, 0), classes)
+    counts = ops.cast(inside, logits.dtype)
+    scale = ops.divide(1, ops.maximum(ops.sum(counts), 1)) if reduction == "mean" else ops.ones((), logits.dtype)
+    if holds is None:
+        scale = ops.where(fits, scale, ops.cast(math.nan, logits.dtype))
+
+    @ops.custom_gradient
+    def total(logits: Array) -> tuple[Array, Callable[..., Array]]:
+        logs = ops.log_softmax(logits, -1)
+        flat = ops.reshape(ids, (-1,))
+        places = flat + ops.arange(ops.shape(flat)[0], dtype=flat.dtype) * classes
+        picked = ops.reshape(ops.take(ops.reshape(logs, (-1,)), places), ops.shape(ids))
+
+        def gradient(upstream: Array) -> Array:
+            weights = ops.expand_dims(counts * (upstream * scale), -1)
+            return (ops.exp(logs) - ops.one_hot(ids, classes, dtype=logs.dtype)) * weights
+
+        return ops.negative(ops.sum(ops.where(inside, picked, ops.zeros_like(picked)))) * scale, gradient
+
+    return total(logits)
 
 
 def _over(found: Array, reduction: str) -> Array:
