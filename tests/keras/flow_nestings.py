@@ -105,12 +105,12 @@ def indices(item: str, bound: float, count: int) -> list[Rule]:
     ]
 
 
-def depths() -> list[Rule]:
+def depths(most: int) -> list[Rule]:
     return [
         Rule("clamp(ticket % 4, 0, 3)", lambda x, s: s["ticket"] % 4),
         Rule("min(ticket, 2)", lambda x, s: min(s["ticket"], 2)),
         Rule("min(rounds, 3)", lambda x, s: min(s["rounds"], 3)),
-        Rule("clamp(2 * (control > 0.5), 0, 40)", lambda x, s: 2 * (s["control"] > 0.5)),
+        Rule(f"clamp(2 * (control > 0.5), 0, {most})", lambda x, s: 2 * (s["control"] > 0.5)),
         Rule(2, lambda x, s: 2),
     ]
 
@@ -128,7 +128,7 @@ class Drawn:
         self.item = {"tensor": "x", "tuple": "x[0]", "dict": "x['a']"}[self.nest]
         self.layers: list[Turned] = []
         self.dice = 0
-        self.spec = Spec("chain", [*(self._node(depth, True) for _ in range(2)), self._leaf()])
+        self.spec = Spec("chain", [*(self._node(depth, True, True) for _ in range(2)), self._leaf()])
 
     def _leaf(self) -> Spec:
         drawn = self.random.random()
@@ -140,14 +140,20 @@ class Drawn:
         self.layers.append(Gained(seed) if drawn < 0.65 else Turned(seed))
         return Spec("layer", place=len(self.layers) - 1)
 
-    def _node(self, depth: int, whole: bool) -> Spec:
-        """`whole`: it sees all samples, so that it may decide by all of them where rows are masked, too."""
+    def _node(self, depth: int, whole: bool, bare: bool) -> Spec:
+        """A node.
+
+        Args:
+            depth: how many may be within it.
+            whole: it sees all samples, so that it may decide by all of them where rows are masked, too.
+            bare: it is in no branch, where XLA has no gradient of a loop.
+        """
         if depth == 0:
             return self._leaf()
         kind = self.random.choice("chain when when_else repeat repeat_list while switch choice".split())
         inside = whole and kind in ("chain", "choice") if BACKEND == "jax" else True
         count = {"chain": 2, "when_else": 2, "repeat_list": 3, "switch": 3, "choice": 2}.get(kind, 1)
-        inner: list[Spec | None] = [self._node(depth - 1, inside) for _ in range(count)]
+        inner: list[Spec | None] = [self._node(depth - 1, inside, bare and kind == "chain") for _ in range(count)]
         if kind in ("switch", "choice") and self.random.random() < 0.4:
             inner[self.random.randrange(count)] = None
         spec = Spec(kind, inner)
@@ -156,12 +162,12 @@ class Drawn:
             spec.weights = self.random.choice((None, (1.0, 3.0), (0.0, 1.0)))
             spec.place, self.dice = self.dice, self.dice + 1
         elif kind.startswith("repeat"):
-            spec.rule = self.random.choice(depths())
+            spec.rule = self.random.choice(depths(40 if bare or BACKEND != "tensorflow" else 3))
         elif kind == "switch":
             spec.rule = self.random.choice(indices(self.item, bound, count))
         elif kind != "chain":
             spec.rule = self.random.choice(conditions(self.item, bound, whole))
-        spec.steps = self.random.choice((1, 2, 3, 4, 34))
+        spec.steps = self.random.choice((1, 2, 3, 4, 34 if bare or BACKEND != "tensorflow" else 5))
         return spec
 
     def built(self) -> tuple[Any, dict[int, Any]]:

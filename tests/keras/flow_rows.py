@@ -1,4 +1,4 @@
-"""What a node makes of single samples, by a plain function, and its slopes by complex steps: f(x + i·h) = f + i·h·f'."""
+"""What a node makes of single samples by a plain function, and its slopes by complex steps: Im f(x + i·h) / h."""
 
 from __future__ import annotations
 

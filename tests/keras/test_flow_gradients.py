@@ -99,11 +99,11 @@ def nested(row: Any, weight: Any) -> Any:
 @pytest.mark.parametrize("node", NODES)
 def test_nothing_comes_of_the_side_not_taken(node: str, way: str) -> None:
     build, plain = NODES[node]
+    counted = np.array([1, 2]) / 2  # by what `sloped` weighs the entries
     for mask, x in MASKS.items():
         net = build()
         found = sloped(net, {"x": np.array(x, "float32")}, way)
         value, slopes, weight = by_rows(plain, np.array(x))
-        counted = np.array([1, 2]) / 2  # by what `sloped` weighs the entries
         np.testing.assert_allclose(found.value, value, 1e-5, 1e-6, err_msg=mask)
         np.testing.assert_allclose(found.sides["x"], slopes * counted, 1e-4, 1e-6, err_msg=mask)
         if found.weights:

@@ -126,7 +126,7 @@ class While(Parted):
                 new = on_taken(on, now, wanted, moving, self._round, layers, masked=True)
             return new, self._still(on, new, sides, size)
 
-        x, going = loop(step, (x, going), self.max_steps, layers)
+        x, going = loop(step, (x, going), self.max_steps, layers, self)
         self._limit(going, size)
         return x
 

@@ -114,7 +114,7 @@ class Repeat(Parted):
                 return (one_of(going, [lambda: now, lambda: self._round(0, now, sides)], layers),)
             return (on_taken(going, now, sides, moving, partial(self._round, 0), layers, masked=True),)
 
-        return loop(step, (x,), most, layers)[0]
+        return loop(step, (x,), most, layers, self)[0]
 
     def _round(self, place: int, x: Value, sides: dict[str, Any]) -> Value:
         return self._branch("block" if self._count is None else str(place), x, sides)

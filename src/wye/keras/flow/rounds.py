@@ -7,40 +7,54 @@ from typing import Any
 
 import keras
 
+from ...errors import FlowError
 from ..kernels import ON_JAX, ops, truth
-from .routing import states
+from .routing import graphs, masks, states
 
 WRITTEN_OUT = 32
 """So many rounds are written out, and samples parted in each of them; in more they are masked."""
 State = tuple[Any, ...]
 
 
-def loop(step: Callable[[Any, State], State], state: State, most: int, layers: Sequence[keras.Layer]) -> State:
+def loop(
+    step: Callable[[Any, State], State], state: State, most: int, layers: Sequence[keras.Layer], node: Any
+) -> State:
     """`most` rounds, of which each gets its number and what the one before it gave.
 
     XLA gives wrong gradients where rows are gathered within a loop of TensorFlow's graph, so what runs here masks. JAX
-    has a gradient for loops of a known number of rounds alone, and there what layers write is handed on.
+    has a gradient for loops of a known number of rounds alone. Variables are read before the loop, and what layers
+    write is handed on from round to round.
+
+    Raises:
+        FlowError: in training on TensorFlow XLA compiles a loop within a branch, of which it has no gradient.
     """
-    if not ON_JAX:
-
-        def body(place: Any, *inner: Any) -> State:
-            return (place + 1, *step(place, inner))
-
-        return ops.while_loop(lambda place, *_: place < most, body, (0, *state), maximum_iterations=most)[1:]
+    if node._trains and has_no_gradient(keras.tree.flatten(state)[0]):
+        what = "XLA on TensorFlow has no gradient of a loop within a branch."
+        fix = f"bound it by {WRITTEN_OUT} rounds, which are written out; or compile with jit_compile=False"
+        raise FlowError(what, node.line, f"up to {most} rounds", fix)
     variables, written = states(layers)
+    before = {id(one): ops.convert_to_tensor(one.value) for one in variables}
 
-    def within(place: Any, carried: tuple[State, list[Any]]) -> tuple[State, list[Any]]:
-        inner, values = carried
-        known = {id(one): value for one, value in zip(written, values, strict=True)}
-        held = [(one, known.get(id(one), one.value)) for one in variables]
-        with keras.StatelessScope(state_mapping=held) as scope:
+    def turned(place: Any, inner: State, values: Sequence[Any]) -> tuple[State, list[Any]]:
+        held = {**before, **{id(one): value for one, value in zip(written, values, strict=True)}}
+        with keras.StatelessScope(state_mapping=[(one, held[id(one)]) for one in variables]) as scope:
             found = step(place, inner)
         return found, [scope.get_current_value(one) for one in written]
 
-    found, values = ops.fori_loop(0, most, within, (state, [one.value for one in written]))
+    first = (state, [before[id(one)] for one in written])
+    if ON_JAX:
+        found, values = ops.fori_loop(0, most, lambda place, carried: turned(place, *carried), first)
+    else:
+        body = lambda place, *carried: (place + 1, *turned(place, *carried))  # noqa: E731
+        _, found, values = ops.while_loop(lambda place, *_: place < most, body, (0, *first), maximum_iterations=most)
     for variable, value in zip(written, values, strict=True):
         variable.assign(value)
     return found
+
+
+def has_no_gradient(x: Any) -> bool:
+    """Whether it is within a branch of a graph that XLA compiles."""
+    return not ON_JAX and masks(x) and any(type(one).__name__ == "CondBranchFuncGraph" for one in graphs(x))
 
 
 def is_known(x: Any) -> bool:

@@ -1,14 +1,14 @@
 """The rows of a batch: some are taken out and put back, or all are parted among branches and merged again.
 
 On TensorFlow and torch, rows are gathered: a branch sees its samples and no others. JAX knows all shapes before a run,
-so there a branch sees the whole batch, and what is not its own is masked. So it is where XLA compiles TensorFlow's graph
-(`jit_compile=True`), for its gradients of gathered rows are wrong. In the place of samples that are not taken stands a
-copy of one that is, so that nothing which is not finite comes from the side not taken, in gradients neither.
+so there a branch sees the whole batch, and what is not its own is masked. So it is in graphs of TensorFlow that XLA
+compiles (`jit_compile=True`), for its gradients of gathered rows are wrong. In the place of samples that are not taken
+stands a copy of one that is, so that nothing which is not finite comes from the side not taken, in gradients neither.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -20,16 +20,22 @@ Sides = Mapping[str, Any]
 Run = Callable[[Value, dict[str, Any]], Value]
 
 
+def graphs(x: Array) -> Iterator[Any]:
+    """The graph of TensorFlow that a tensor belongs to, and those around it."""
+    graph = None if ON_JAX else getattr(x, "graph", None)
+    while graph is not None:
+        yield graph
+        graph = getattr(graph, "outer_graph", None)
+
+
 def masks(mask: Array) -> bool:
     """Whether samples are masked rather than gathered: on JAX, and in a graph of TensorFlow that XLA compiles."""
-    graph = None if ON_JAX else getattr(mask, "graph", None)
-    while graph is not None:
+    for graph in graphs(mask):
         context = graph._get_control_flow_context()
         while context is not None:
             if context.IsXLAContext():
                 return True
             context = context.outer_context
-        graph = getattr(graph, "outer_graph", None)
     return ON_JAX
 
 
@@ -79,13 +85,11 @@ def within(mask: Array, sides: Sides, moving: frozenset[str]) -> dict[str, Any]:
 def one_of(place: Any, runs: Sequence[Callable[[], Any]], layers: Sequence[keras.Layer]) -> Any:
     """What one of several functions gives, chosen by a number that the run alone may know.
 
-    On JAX what a branch writes, such as the averages of a batch norm, would be lost: it is handed out, and written
-    behind the branches.
+    What a branch writes, such as the averages of a batch norm, would be lost on JAX, and leak from a graph within a
+    graph on TensorFlow: it is handed out, and written behind the branches.
     """
     if isinstance(place, int):
         return runs[place]()
-    if not ON_JAX:
-        return ops.switch(ops.cast(place, "int32"), list(runs))
     variables, written = states(layers)
     if not written:
         return ops.switch(ops.cast(place, "int32"), list(runs))

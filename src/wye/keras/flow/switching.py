@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from ...formula.chance import MASK
 from ...formula.deciding import Decides
 from ...formula.parting import check_branches, check_die_of_branches, cuts, unknown_index
 from ..kernels import FLOATS, Array, Tensor, ops, truth
@@ -212,7 +213,8 @@ class RandomChoice(Branches):
             return self._one(int(sum(bits >= cut for cut in self._cuts)), x, sides)
         place = ops.zeros((), "int32")
         for cut in self._cuts:
-            place = place + ops.cast(ops.greater_equal(bits, number(cut)), "int32")
+            if cut <= MASK:  # no bits lie beyond
+                place = place + ops.cast(ops.greater_equal(bits, number(cut)), "int32")
         return self._whole(place, x, sides)
 
     def _written_options(self) -> dict[str, Any]:
