@@ -76,6 +76,9 @@ class KerasLayer(nn.Module):
             for value, new in zip(values, written, strict=True):
                 if new is not None and new is not value and not value.requires_grad:
                     value.copy_(new)
+            for variable in self._lent.counts:  # of metrics, which stay the layer's own
+                if (new := scope.get_current_value(variable)) is not None:
+                    variable.assign(new)
         return found
 
     def sides(self) -> dict[str, bool]:
@@ -93,7 +96,8 @@ class Lent:
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
-        self.variables: list[Any] = list(layer.variables)  # those of today: a model that is compiled later has more
+        self.variables: list[Any] = list(layer.variables)
+        self.counts: list[Any] = list(layer.metrics_variables)
 
     def __deepcopy__(self, _: object) -> Lent:
         return self
