@@ -3,13 +3,14 @@
 A die 0..3 per step picks how many of three different middle layers (of equal widths; others are refused when built)
 run; log-softmax out.
 
-The die falls once for each batch of `fit`, in the compiled step too: it is a hash of a seed and of the step, and both
+The die falls once for each batch, in the compiled step too: it is a hash of a seed and of the step, and both
 are saved with the weights. The layers beyond it get a gradient of zero. In evaluation nothing is drawn: all three run.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -43,20 +44,15 @@ def digits() -> tuple[Any, Any]:
     return (data.data / 16).astype("float32"), data.target
 
 
-class Depths(keras.callbacks.Callback):
-    """How many of the middle layers moved in each batch; with plain SGD that is what the die showed."""
-
-    def __init__(self, middle: wye.Repeat) -> None:
-        super().__init__()
-        self.blocks = [getattr(middle, str(place)) for place in range(3)]
-        self.seen: list[int] = []
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self.before = [block.get_weights()[0] for block in self.blocks]
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        now = [block.get_weights()[0] for block in self.blocks]
-        self.seen.append(sum(bool((one != was).any()) for one, was in zip(now, self.before, strict=True)))
+def trained(net: wye.Chain, loss: wye.Objective, batches: Iterable[dict[str, Any]]) -> list[int]:
+    """A step on each batch, and how many of the middle layers it moved: with plain SGD that is what the die showed."""
+    blocks, depths = [getattr(net.middle, str(place)) for place in range(3)], list[int]()
+    for batch in batches:
+        before = [block.get_weights()[0] for block in blocks]
+        loss.train_on_batch(batch)
+        pairs = zip(blocks, before, strict=True)
+        depths.append(sum(bool((block.get_weights()[0] != was).any()) for block, was in pairs))
+    return depths
 
 
 def right(net: wye.Chain, image: Any, label: Any) -> str:
@@ -66,15 +62,14 @@ def right(net: wye.Chain, image: Any, label: Any) -> str:
 def main() -> None:
     keras.utils.set_random_seed(0)
     image, label = digits()
-    train, test = slice(0, 1400), slice(1400, None)
+    test = slice(1400, None)
     net = network()
     loss = objective(net)
     net(image[:2])
-    depths = Depths(net.middle)
     loss.compile(keras.optimizers.SGD(0.1))
-    batches = {"image": image[train], "label": label[train]}
-    loss.fit(batches, batch_size=70, epochs=15, verbose=0, callbacks=[depths])
-    counts = Counter(depths.seen)
+    rows = [np.random.permutation(1400)[:70] for _ in range(300)]
+    depths = trained(net, loss, ({"image": image[one], "label": label[one]} for one in rows))
+    counts = Counter(depths)
     print("300 steps of SGD, each with a die of its own. How many of the middle layers moved:")
     print("  " + ", ".join(f"{depth} layers on {counts[depth]} steps" for depth in sorted(counts)))
 

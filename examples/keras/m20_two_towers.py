@@ -21,6 +21,7 @@ import wye.keras as wye
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 WORDS, TOKENS, FEATURES = 10_000, 20, 128
+EPOCHS = 7
 
 
 def image_tower() -> keras.Sequential:
@@ -93,6 +94,5 @@ def main() -> None:
         )
 
 
-EPOCHS = 8
 if __name__ == "__main__":
     main()

@@ -76,7 +76,8 @@ def test_m01_value_and_gradients(name: str, switched: bool) -> None:
     if switched:
         ours.formula = m01.joined(name)
     theirs = losses_by_hand(ours, name)
-    first, second = (float(one) for one in two_losses(theirs, images()))
+    tensors = {part: ops.convert_to_tensor(value) for part, value in images().items()}
+    first, second = (float(numbers(one)) for one in two_losses(theirs, tensors))
     total, terms = ours(images())
     alike(total, JOINED[name](first, second))
     alike([float(terms["loss1"]), float(terms["loss2"])], [first, second])
