@@ -51,6 +51,14 @@ def assigned(name: str, value: object) -> None:
     setattr(join("a(x) * gain", a=line(), gain=1.0), name, value)
 
 
+def weighed(**inputs: Tensor) -> Tensor:
+    return join("w[b] * x[b]", w=wye.Table(ones(4)))(**inputs)
+
+
+def filled(value: object) -> None:
+    join("w[b] * x[b]", w=wye.Table(ones(4))).w = value
+
+
 CASES = cases("join_messages.txt")
 
 
