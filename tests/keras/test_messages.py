@@ -39,6 +39,15 @@ class Front:
     def assigned(self, name: str, value: object) -> None:
         setattr(self.join("a(x) * gain + part", a=self.layer(), gain=1.0, part="x * 0"), name, value)
 
+    def table(self, *shape: int, by: str = "id") -> Any:
+        return self.wye.Table(self.ones(*shape), by=by)
+
+    def weighed(self, **inputs: Any) -> Any:
+        return self.join("w[b] * x[b]", w=self.table(4))(**inputs)
+
+    def filled(self, value: object) -> None:
+        self.join("w[b] * x[b]", w=self.table(4)).w = value
+
 
 ON_KERAS = Front(wye, lambda: dense(1, 3), keras.ops.convert_to_tensor, keras.Layer)
 ON_TORCH = Front(on_torch, lambda: torch.nn.Linear(4, 3), torch.as_tensor, torch.nn.Module)
@@ -83,6 +92,15 @@ assigned("gain", "x")
 assigned("a", 1.0)
 assigned("part", 2.0)
 assigned("gain", 10 ** 400)
+table()
+table(3, by="no name")
+weighed(id=ids(0, 4), x=ones(2))
+weighed(id=ids(0, -1), x=ones(2))
+weighed(id=ones(2), x=ones(2))
+weighed(id=ids(0, 1, 2), x=ones(2))
+filled(ones(3))
+filled(table(4, by="who"))
+filled(2.0)
 join("x", strict=1.0)
 join("a(x)", a=kind)
 join("a(x)", a=[1, 2])

@@ -14,6 +14,7 @@ from ..formula.formula import Formula
 from ..formula.graph import NUMBER, Kind
 from ..formula.naming import check_names
 from ..formula.schedule import Schedule
+from ..formula.tables import check_entries
 from .holding import Holder
 from .kernels import NARROW, WHOLE, Array, Tensor, ops
 from .making import RUNS, dtype_class
@@ -213,7 +214,9 @@ class Parts(Seen):
         elif kind == before == "callable":
             self._set_part(name, value)
             held.renewed()
-        elif {kind, before} <= {"parameter", "buffer"} or (kind, before) == ("buffer", "table"):
+        elif before == "table" and kind in ("table", "buffer"):
+            self._fill_table(name, value)
+        elif {kind, before} <= {"parameter", "buffer"}:
             held.synced()
             held.variable(name).assign(value)
         elif kind == before == "module":
@@ -226,6 +229,16 @@ class Parts(Seen):
                 type(value).__name__,
                 f"assign a {before}",
             )
+
+    def _fill_table(self, name: str, value: Any) -> None:
+        """Other entries for a table, in its dtype."""
+        held = self._held
+        variable = held.variable(name)
+        by, new = (value.by, value.tensor) if isinstance(value, Table) else (None, value)
+        known, given = (held.tables[name], tuple(variable.shape)), (by, tuple(new.shape))
+        check_entries(name, f"{type(self).__name__}.{name} = ...", known, given)
+        held.synced()
+        variable.assign(new)
 
     def advance(self) -> None:
         """Counts one optimizer step; schedules move, those of layers inside too."""

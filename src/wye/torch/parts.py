@@ -14,6 +14,7 @@ from ..formula.formula import Formula
 from ..formula.graph import NUMBER, Kind
 from ..formula.naming import check_names
 from ..formula.schedule import Schedule
+from ..formula.tables import check_entries
 from .keras_layer import adopted, is_layer
 from .making import dtype_class
 from .table import Table
@@ -154,16 +155,10 @@ class Parts(nn.Module):
 
     def _fill_table(self, name: str, value: Table | Tensor) -> None:
         """Other entries for a table, in its dtype; a graph that was captured reads them too."""
-        old, place = cast(Tensor, self._buffers[name]), f"{type(self).__name__}.{name} = ..."
-        new = value.tensor if isinstance(value, Table) else value
-        if isinstance(value, Table) and value.by != self._tables[name]:
-            got, fix = f"by={value.by!r}", f"write by={self._tables[name]!r}"
-            raise PartError(f"the table `{name}` is read by `{self._tables[name]}`.", place, got, fix)
-        if new.shape != old.shape:
-            fix = "give a tensor of the same shape, or build it anew"
-            raise PartError(
-                f"the table `{name}` has one shape.", place, f"{tuple(old.shape)} -> {tuple(new.shape)}", fix
-            )
+        old = cast(Tensor, self._buffers[name])
+        by, new = (value.by, value.tensor) if isinstance(value, Table) else (None, value)
+        held, given = (self._tables[name], tuple(old.shape)), (by, tuple(new.shape))
+        check_entries(name, f"{type(self).__name__}.{name} = ...", held, given)
         super().__setattr__(name, new.to(old))
 
     def advance(self) -> None:
