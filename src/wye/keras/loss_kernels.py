@@ -15,6 +15,7 @@ from .kernels import (
     COMPLEX,
     FLOATS,
     LONG,
+    ON_JAX,
     ON_TENSORFLOW,
     WHOLE,
     Array,
@@ -27,7 +28,7 @@ from .kernels import (
     squared,
     truth,
 )
-from .picks import out_of_range, pick
+from .picks import only, out_of_range, pick, within
 
 IDS = Dtypes("int32", "int64")
 
@@ -86,6 +87,11 @@ def _of_ids(logits: Array, target: Array, ignore_index: int, label_smoothing: fl
     """Which targets are kept, and the loss of each; 0 for the others."""
     kept = ops.not_equal(target, ignore_index)
     ids = ops.where(kept, target, ops.zeros_like(target))
+    if ON_JAX and not label_smoothing and _is_plain(logits):  # fewer passes over all classes than what follows
+        index, inside = within(ids, logits.shape[-1])
+        entry = ops.take_along_axis(ops.log_softmax(logits, -1), ops.expand_dims(index, -1), -1)
+        entry = only(ops.negative(ops.squeeze(entry, -1)), inside, 0)
+        return kept, ops.where(kept, entry, ops.zeros_like(entry))
     total = f.logsumexp(logits, (-1,))
     shared = len(target.shape)
     entry = ops.subtract(total, pick(logits, ids, shared, 0, 0, None))
