@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 from tests.keras.plain import BACKEND, numbers
@@ -16,6 +17,10 @@ WAYS: tuple[str, ...] = {"tensorflow": ("eager", "graph", "compiled"), "jax": ("
     BACKEND, ("eager",)
 )
 """`graph` is a `tf.function` that knows no number of samples; `compiled` is XLA."""
+EACH = [
+    pytest.param(one, marks=pytest.mark.long) if (BACKEND, one) == ("tensorflow", "compiled") else one for one in WAYS
+]
+"""The same for tests of many cases: XLA takes a second or more for each on TensorFlow."""
 
 
 @dataclass

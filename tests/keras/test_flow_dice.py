@@ -10,7 +10,7 @@ import pytest
 
 import wye.keras as wye
 from tests.conformance.flow_cases import chosen, plain_bits
-from tests.keras.flow_slopes import WAYS, sloped
+from tests.keras.flow_slopes import EACH, sloped
 from tests.keras.plain import BACKEND, numbers
 from wye.formula.chance import fall
 
@@ -27,7 +27,7 @@ def set_to(net: Any, seed: int, step: int) -> None:
     net.dice.steps.assign(step)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH)
 @pytest.mark.parametrize("seed", [0, 5, 2**31 - 1])
 def test_a_choice_falls_as_on_every_front(seed: int, way: str) -> None:
     for weights in (None, (1, 0, 2.5), (0, 0, 1), (1, 0, 0)):
@@ -38,7 +38,7 @@ def test_a_choice_falls_as_on_every_front(seed: int, way: str) -> None:
             assert shown(net, way) == chosen(seed, step, tuple(weights or (1, 1, 1)))
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH)
 def test_dice_and_coins_in_formulas_fall_as_on_every_front(way: str) -> None:
     seed = 12345
     die = wye.Repeat("x + 1", "die(1, 6)")
@@ -76,7 +76,7 @@ def test_seeds_come_of_keras_and_differ() -> None:
     assert len({*first}) == 4
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH)
 def test_in_eval_nothing_is_drawn(way: str) -> None:
     rules = [
         (wye.RandomChoice(*BRANCHES), 0),

@@ -11,7 +11,7 @@ from keras import ops
 
 import wye.keras as wye
 from tests.keras.flow_rows import Inverse, Logged, Plain, Rooted, by_rows
-from tests.keras.flow_slopes import WAYS, sloped
+from tests.keras.flow_slopes import EACH, sloped
 from tests.keras.plain import dense
 
 MASKS: dict[str, Any] = {
@@ -95,7 +95,7 @@ def nested(row: Any, weight: Any) -> Any:
     return row
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH)
 @pytest.mark.parametrize("node", NODES)
 def test_nothing_comes_of_the_side_not_taken(node: str, way: str) -> None:
     build, plain = NODES[node]
@@ -113,7 +113,7 @@ def test_nothing_comes_of_the_side_not_taken(node: str, way: str) -> None:
             assert weight == 0
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH)
 def test_side_inputs_of_samples_not_taken_poison_nothing(way: str) -> None:
     """They travel with their samples, whole numbers and numbers without axes too."""
     given = {
@@ -133,7 +133,7 @@ def test_side_inputs_of_samples_not_taken_poison_nothing(way: str) -> None:
     np.testing.assert_allclose(found.sides["x"][:, 0], [1, -0.5, 1.5], 1e-5)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH)
 @pytest.mark.parametrize("most", [3, 40])
 def test_a_sample_that_never_enters_passes_with_gradient_one(most: int, way: str) -> None:
     x = np.array([[3.0, 4.0], [6.0, 8.0]], "float32")
@@ -154,7 +154,7 @@ def test_a_sample_that_never_enters_passes_with_gradient_one(most: int, way: str
             np.testing.assert_array_equal(slope, np.zeros_like(slope))
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH)
 def test_a_nest_flows_and_keeps_its_order_and_dtypes(way: str) -> None:
     x = {
         "a": np.array([[1.0], [-2.0], [3.0]], "float32"),
@@ -176,7 +176,7 @@ def test_a_nest_flows_and_keeps_its_order_and_dtypes(way: str) -> None:
         assert other is not None or list(found) == ["a", "b"]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH)
 def test_side_inputs_that_all_share(way: str) -> None:
     x, adjacency = np.ones((3, 2), "float32"), np.array([[1.0, 2.0], [3.0, 4.0]], "float32")
     inner = wye.When("c > 0", "x @ adjacency")
@@ -188,7 +188,7 @@ def test_side_inputs_that_all_share(way: str) -> None:
     assert found.sides["adjacency"].shape == (2, 2)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH)
 def test_an_index_that_names_no_branch_spoils_its_row_in_a_graph(way: str) -> None:
     net = wye.Switch("c", "2 * x", None)
     given = {"x": np.array([[1.0], [2.0], [3.0]], "float32"), "c": np.array([0, 7, -1], "int32")}
@@ -200,7 +200,7 @@ def test_an_index_that_names_no_branch_spoils_its_row_in_a_graph(way: str) -> No
     np.testing.assert_array_equal(value, [2, np.nan, np.nan])
 
 
-@pytest.mark.parametrize("way", WAYS[1:])
+@pytest.mark.parametrize("way", EACH[1:])
 def test_times_beyond_their_bounds_are_held_within_in_a_graph(way: str) -> None:
     net = wye.Repeat(["x + 1", "x + 10"], "c")
     given = {"x": np.zeros((4, 1), "float32"), "c": np.array([-1, 1, 2, 9], "int32")}
@@ -210,7 +210,7 @@ def test_times_beyond_their_bounds_are_held_within_in_a_graph(way: str) -> None:
     assert np.isfinite(sloped(nan, given, way).value).all()
 
 
-@pytest.mark.parametrize("way", WAYS[1:])
+@pytest.mark.parametrize("way", EACH[1:])
 def test_what_a_graph_cannot_wait_for_is_refused(way: str) -> None:
     given = {"x": np.ones((2, 1), "float32"), "c": np.array([1, 2], "int32")}
     with pytest.raises(Exception, match="cannot wait for the end of a loop"):

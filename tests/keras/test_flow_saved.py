@@ -81,6 +81,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Any
     return dict(zip(NETS, zip(paths, values, found, strict=True), strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("net", NETS)
 def test_a_fresh_process_gives_the_same_bits(saved: Any, net: str) -> None:
     path, (text, value), (again, found) = saved[net]
@@ -91,6 +92,7 @@ def test_a_fresh_process_gives_the_same_bits(saved: Any, net: str) -> None:
         np.testing.assert_array_equal(numbers(one), numbers(other))
 
 
+@pytest.mark.long
 def test_a_shared_layer_is_one_again(saved: Any) -> None:
     net = wye.load(saved["a layer in several nodes"][0])
     assert len(net.trainable_variables) == 2
