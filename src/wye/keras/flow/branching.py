@@ -90,7 +90,7 @@ class When(Parted):
         layers, sides = self._layers_of(*self._stages.by_name), self._wanted(sides)
         moving = self._moving(sides)
         if self._passes:
-            return on_taken(mask, x, sides, moving, self._then, layers)
+            return on_taken(mask, x, sides, moving, self._then, layers, once=True)
         places = ops.cast(mask, "int32")
         names = ("otherwise", "then")
         runs = [self._other, self._then]

@@ -125,6 +125,7 @@ def on_taken(
     run: Run,
     layers: Sequence[keras.Layer],
     masked: bool = False,
+    once: bool = False,
 ) -> Value:
     """The value with the samples of the mask replaced by what a function makes of them; of none it makes nothing.
 
@@ -136,6 +137,8 @@ def on_taken(
         run: from samples, and side inputs of theirs, to new samples of the same shape.
         layers: those that the function calls.
         masked: whether samples are masked where they could be gathered, too.
+        once: whether this is no round of a loop: a graph then holds the function twice, to gather nothing where all
+            samples are taken.
     """
     some = truth(ops.any(mask))
     if some is False:
@@ -151,7 +154,12 @@ def on_taken(
             x, index, run(take(x, index), {n: take(v, index) if n in moving else v for n, v in sides.items()})
         )
 
-    return partly() if some else one_of(ops.any(mask), [lambda: x, partly], layers)
+    if some:
+        return partly()
+    if once and not masks(mask):
+        place = ops.cast(ops.any(mask), "int32") + ops.cast(ops.all(mask), "int32")
+        return one_of(place, [lambda: x, partly, lambda: run(x, dict(sides))], layers)
+    return one_of(ops.any(mask), [lambda: x, partly], layers)
 
 
 def parted(
