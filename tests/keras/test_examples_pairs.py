@@ -200,7 +200,7 @@ def test_m20_runs(capsys: pytest.CaptureFixture[str]) -> None:
         float(line.split()[-1].rstrip("%")) for line in capsys.readouterr().out.splitlines() if "recall@1" in line
     ]
     assert shares[0] < 80
-    assert shares[-1] >= 85
+    assert shares[-1] >= 88  # stated: about 92
 
 
 @pytest.mark.long
