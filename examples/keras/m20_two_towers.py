@@ -4,8 +4,8 @@ A convolutional image tower (64×64×3) and an embedding+LSTM text tower (10,000
 optimizer over both, compiled step.
 
 The pairs are real: images of handwritten digits, scaled up, and their names, spelled. A text is 20 tokens, one for
-each letter behind blanks; no name is known as a whole. After seven epochs an image that neither tower has seen finds its
-own name among the ten (recall@1) in about 92 % of the cases, on every backend.
+each letter behind blanks; no name is known as a whole. After seven epochs an image that neither tower has seen finds
+its own name among the ten (recall@1) in about 92 % of the cases, on every backend.
 """
 
 from __future__ import annotations
