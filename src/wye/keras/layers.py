@@ -18,6 +18,7 @@ class Named(Stilled):
     """A layer whose inputs have names. Its `call` gets one value: a dict of them."""
 
     _held: Holder
+    autograph_info__ = None  # TensorFlow's AutoGraph is to call it, not to rewrite it
 
     def _by_name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What `call` gets."""
