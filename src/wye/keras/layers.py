@@ -28,7 +28,7 @@ class Named(Stilled):
         inputs = self._by_name(args, kwargs)
         if not self.built:
             try:
-                self._build_on(keras.tree.map_structure(_outline, inputs))
+                self._build_on(keras.tree.map_structure(outline, inputs))
             except NotImplementedError:  # a layer inside tells no shape before it runs; each is built as it is called
                 self.built = True
         return super().__call__(inputs, training=training) if training is not None else super().__call__(inputs)
@@ -93,7 +93,7 @@ class Shapes:
         self.symbols = symbols
 
 
-def _outline(value: Any) -> Any:
+def outline(value: Any) -> Any:
     """A symbol of a tensor, in the dtype that a layer will see."""
     if not isinstance(value, Tensor) and not hasattr(value, "__array__"):
         return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import keras
@@ -80,7 +80,11 @@ class Objective(Fitted, Join):
         Raises:
             InputError: an input is in none of them, or two hold different values under its name.
         """
-        return self(**taken_by_name(f"{type(self).__name__}.on(...)", self._reads(), [*mappings, more]))
+        return self._on([*mappings, more])
+
+    def _on(self, mappings: Sequence[Any], training: bool | None = None) -> tuple[Array, Terms]:
+        """The same within a step, which says whether it trains."""
+        return self(**taken_by_name(f"{type(self).__name__}.on(...)", self._reads(), mappings), training=training)
 
     def over(self, model: keras.Model) -> Over:
         """A `keras.Model` of the same layers as `model`, whose loss is this objective over all outputs.

@@ -243,13 +243,7 @@ class Parts(Seen):
     def advance(self) -> None:
         """Counts one optimizer step; schedules move, those of layers inside too."""
         self._held.synced()
-        self._move_all()
-
-    def _move_all(self) -> None:
-        """The same within a captured step, which holds the variables already."""
-        for layer in self._flatten_layers():
-            if isinstance(layer, Parts):
-                layer._move()
+        move_all(self)
 
     def _move(self) -> None:
         held = self._held
@@ -260,6 +254,13 @@ class Parts(Seen):
         for name, schedule in held.schedules.items():
             variable = held.variable(name)
             variable.assign(ops.cast(RUNS.value(schedule.formula, {"step": step}, True), variable.dtype))
+
+
+def move_all(model: Any) -> None:
+    """Moves the schedules of a model and of all layers inside; a captured step holds their variables already."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, Parts):
+            layer._move()  # pyright: ignore[reportPrivateUsage]
 
 
 def rounded(number: float, dtype: str) -> float:
