@@ -64,8 +64,7 @@ class Join(Moving, Named, Parts, keras.Model):
         name: str | None = None,
         **parts: Any,
     ) -> None:
-        # A loss is computed in whole floats, whatever the layers inside compute in, as Keras's own are.
-        super().__init__(name=name, dtype=keras.config.floatx() if self._terms else None)
+        super().__init__(name=name)
         if not isinstance(strict, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise PartError(
                 "`strict` is a setting, not a part.",
