@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from .tree import Call, Node, Number, Program
+from collections.abc import Collection
+
+from .tree import Call, Node, Number, Program, walk
 
 ROUNDED = ("floor", "cast", "relu")
 """Functions that leave a whole bound, 0 or more, as it is."""
 
 
-def most_of(program: Program) -> int | None:
-    """The bound that `clamp(x, 0, 8)`, `min(x, 8)` and `die(0, 8)` say, rounded down; None where none is said."""
-    found = _most(program.values[0]) if len(program.values) == 1 else None
+def most_of(program: Program, parts: Collection[str] = ()) -> int | None:
+    """The bound that `clamp(x, 0, 8)`, `min(x, 8)` and `die(0, 8)` say, rounded down; None where none is said.
+
+    Args:
+        program: the formula.
+        parts: the names of parts that are called, which come before functions of the same name.
+    """
+    calls = {node.function for node in walk(program) if isinstance(node, Call)}
+    found = _most(program.values[0]) if len(program.values) == 1 and calls.isdisjoint(parts) else None
     return None if found is None else int(found)
 
 

@@ -68,6 +68,8 @@ class Objective(Fitted, Join):
     ) -> None:
         check_nonfinite(on_nonfinite)
         super().__init__(formula, strict=strict, name=name, **parts)
+        # its layers may compute in half precision; in that a loss would overflow, and Keras's own have whole floats too
+        self.dtype_policy = keras.config.dtype_policy().variable_dtype
         self._on_nonfinite = on_nonfinite
 
     def on(self, *mappings: Mapping[str, Any], **more: Any) -> tuple[Array, Terms]:

@@ -30,3 +30,8 @@ SAID = {
 @pytest.mark.parametrize("text", SAID)
 def test_the_bound_is_what_the_text_says(text: str) -> None:
     assert most_of(Formula(text).program) == SAID[text]
+
+
+def test_a_part_of_the_name_of_a_function_says_nothing() -> None:
+    assert most_of(Formula("min(n, 8)").program, {"min"}) is None
+    assert most_of(Formula("min(n, 8)").program, {"norm"}) == 8

@@ -77,7 +77,7 @@ class Repeat(Parted):
     def _check_decider(self, condition: Condition) -> None:
         check_times(condition, self._count, self._eval)
         source = condition.source
-        known = most_of(source.program) if isinstance(source, Formula) else None
+        known = most_of(source.program, frozenset().union(*self._names())) if isinstance(source, Formula) else None
         self._most = known if self._count is None else self._count
 
     times = decider("times", "How often, to be read and assigned.")
