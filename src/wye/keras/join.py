@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import keras
-from keras import KerasTensor
 
 from ..errors import PartError
 from ..formula.formula import Formula
 from ..formula.joining import joined_by, taken_by_name, wrong_inputs
 from ..formula.recipe import Recipe
 from .fitting import Moving
-from .kernels import Tensor, as_it_stands, one_number, ops
+from .kernels import as_it_stands, one_number, ops
 from .layers import Named, untraced
 from .making import Made
 from .parts import NUMBERS, Parts
+from .symbolic import fresh, symbol_of
 from .writing import announce, read_parts, written_parts, written_source
 
 
@@ -206,7 +206,7 @@ class Join(Moving, Named, Parts, keras.Model):
     def compute_output_spec(self, inputs: dict[str, Any], **_: Any) -> Any:
         """The same call on symbols: they check all that is known of the shapes."""
         with untraced(self):
-            return keras.tree.map_structure(_symbol, self.call(_fresh(inputs)))
+            return keras.tree.map_structure(symbol_of, self.call(fresh(inputs)))
 
 
 class Inputs:
@@ -218,17 +218,3 @@ class Inputs:
 
 def _tensors(values: dict[str, Any]) -> dict[str, Any]:
     return {name: one_number(value) if isinstance(value, NUMBERS) else value for name, value in values.items()}
-
-
-def _fresh(values: Any) -> Any:
-    """Symbols without a past, so that finding the shape leaves no trace in a model."""
-
-    def fresh(value: Any) -> Any:
-        return KerasTensor(value.shape, value.dtype) if isinstance(value, KerasTensor) else value
-
-    return keras.tree.map_structure(fresh, values)
-
-
-def _symbol(value: Any) -> KerasTensor:
-    tensor = value if isinstance(value, Tensor) else ops.convert_to_tensor(value)
-    return KerasTensor(tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))

@@ -10,7 +10,7 @@ from keras import KerasTensor
 
 from ..errors import InputError
 from ..formula.formula import Formula
-from .kernels import ops
+from .kernels import Tensor, ops
 from .making import value_of
 
 
@@ -34,21 +34,25 @@ class Evaluation(keras.Operation):
 
     def compute_output_spec(self, **values: Any) -> Any:
         """The same run on symbols: they check all that is known of the shapes."""
-        symbols: Any = keras.tree.map_structure(_fresh, values)
-        found = value_of(self.formula, symbols, self.strict)
-        return tuple(map(_symbol, found)) if isinstance(found, tuple) else _symbol(found)
+        found = value_of(self.formula, fresh(values), self.strict)
+        return tuple(map(symbol_of, found)) if isinstance(found, tuple) else symbol_of(found)
 
     def get_config(self) -> dict[str, Any]:
         return {"formula": str(self.formula), "strict": self.strict, "name": self.name}
 
 
-def _fresh(value: Any) -> Any:
-    """A symbol without a past, so that finding the shape leaves no trace in the model."""
-    return KerasTensor(value.shape, value.dtype) if isinstance(value, KerasTensor) else value
+def fresh(values: Any) -> Any:
+    """Symbols without a past, so that finding the shape leaves no trace in a model; all else as it is."""
+
+    def one(value: Any) -> Any:
+        return KerasTensor(value.shape, value.dtype) if isinstance(value, KerasTensor) else value
+
+    return keras.tree.map_structure(one, values)
 
 
-def _symbol(value: Any) -> KerasTensor:
-    tensor = value if isinstance(value, KerasTensor) else ops.convert_to_tensor(value)
+def symbol_of(value: Any) -> KerasTensor:
+    """A symbol of a tensor or of a number."""
+    tensor = value if isinstance(value, Tensor) else ops.convert_to_tensor(value)
     return KerasTensor(tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
-from keras import KerasTensor
 
 from ...errors import InputError
 from ...formula.deciding import FLOWING, Decides, as_source, check_same_sides
@@ -24,6 +23,7 @@ from ...formula.recipe import Recipe
 from ..kernels import FLOATS, Array, Tensor, as_it_stands, dtype_name, one_number, ops
 from ..layers import Named, untraced
 from ..parts import NUMBERS
+from ..symbolic import fresh
 from ..writing import announce, read_parts, written_parts, written_source
 from .chance import Dice
 from .condition import Condition
@@ -164,8 +164,8 @@ class Node(Named, Wants):
 
     def compute_output_spec(self, inputs: dict[str, Any], training: bool | None = None, **_: Any) -> Any:
         """The same on symbols: what is asked is checked, each stage is built, and the result has this shape."""
-        fresh = symbols_of(inputs)
-        x, sides = fresh[FLOWING], {name: value for name, value in fresh.items() if name != FLOWING}
+        given = fresh(inputs)
+        x, sides = given[FLOWING], {name: value for name, value in given.items() if name != FLOWING}
         self._trains, self._outlines = bool(training), True
         size = batch_size(x, type(self).__name__)
         self._check_sides(sides, size)
@@ -295,15 +295,6 @@ class Parted(Node, keras.Layer):  # pyright: ignore[reportIncompatibleMethodOver
 def _none_of(tensor: Array) -> Array:
     """The first no samples."""
     return tensor[:0] if len(tensor.shape) else tensor
-
-
-def symbols_of(inputs: Any) -> Any:
-    """Symbols without a past, so that finding the shape leaves no trace in a model."""
-
-    def fresh(value: Any) -> Any:
-        return KerasTensor(value.shape, value.dtype) if isinstance(value, KerasTensor) else value
-
-    return keras.tree.map_structure(fresh, inputs)
 
 
 def decider(name: str, words: str) -> property:
