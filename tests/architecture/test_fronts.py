@@ -48,7 +48,7 @@ import keras
 from torch import nn
 import wye, wye.keras
 
-OF_FRAMEWORKS = {"forward", *dir(nn.Module()), *dir(keras.Model())} - {"weights"}
+OF_FRAMEWORKS = {"forward", "autograph_info__", *dir(nn.Module()), *dir(keras.Model())} - {"weights"}
 
 def shown(function):
     found = inspect.signature(function).parameters.values()
