@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from ...errors import FlowError
 from ..kernels import ON_JAX, Array, ops, sizes, truth
 from .values import Value, mapped
 
@@ -90,6 +91,7 @@ def one_of(place: Any, runs: Sequence[Callable[[], Any]], layers: Sequence[keras
     """
     if isinstance(place, int):
         return runs[place]()
+    refuse_penalties(layers)
     variables, written = states(layers)
     if not written:
         return ops.switch(ops.cast(place, "int32"), list(runs))
@@ -97,6 +99,19 @@ def one_of(place: Any, runs: Sequence[Callable[[], Any]], layers: Sequence[keras
     for variable, value in zip(written, values, strict=True):
         variable.assign(value)
     return found
+
+
+def refuse_penalties(layers: Sequence[keras.Layer]) -> None:
+    """What a layer adds to the loss within a branch cannot leave a captured graph's branch."""
+    for layer in layers:
+        for inner in layer._flatten_layers():  # pyright: ignore[reportPrivateUsage]
+            if getattr(inner, "activity_regularizer", None) is not None:
+                raise FlowError(
+                    "a captured graph loses what a layer within a branch adds to the loss.",
+                    f"{type(inner).__name__}(activity_regularizer=...)",
+                    f"the layer {inner.name}",
+                    "write the penalty as a term of the Objective, or compile with run_eagerly=True",
+                )
 
 
 def states(layers: Sequence[keras.Layer]) -> tuple[list[Any], list[Any]]:
@@ -205,5 +220,7 @@ def parted(
         some = truth(ops.size(index) > 0)
         if some is not False:
             none = lambda place=place: empty(place)  # noqa: E731
+            if not some:
+                refuse_penalties(layers)
             pieces.append(rows() if some else ops.cond(ops.size(index) > 0, rows, none))
     return merge(places, pieces) if len(pieces) > 1 else pieces[0]
