@@ -110,7 +110,7 @@ def refuse_penalties(layers: Sequence[keras.Layer]) -> None:
                     "a captured graph loses what a layer within a branch adds to the loss.",
                     f"{type(inner).__name__}(activity_regularizer=...)",
                     f"the layer {inner.name}",
-                    "write the penalty as a term of the Objective, or compile with run_eagerly=True",
+                    "write the penalty as a term of an Objective",
                 )
 
 
