@@ -158,7 +158,11 @@ switch(fewer, "x + 1")(X, c=FIRST)
 """.strip().splitlines()
 """Keras tells of these when it is built, before anyone knows how many samples a branch gets."""
 
-OWN_WORDS = (("a layer, a formula", "a module, a formula"), ("Dense", "Linear"))
+OWN_WORDS = (
+    *(("a layer, a formula", "a module, a formula"), ("Dense", "Linear")),
+    *(("EagerTensor", "Tensor"), ("ArrayImpl", "Tensor"), ("beside int32", "beside int64")),
+    ("float64 beside", "float32 beside"),
+)
 """What one front has and the other has not is named by its own words."""
 
 
