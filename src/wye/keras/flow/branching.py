@@ -21,7 +21,7 @@ class When(Parted):
     """A branch for the samples on which a condition holds.
 
     y_i = then(x_i) where condition(x_i), else otherwise(x_i), or x_i itself where there is no `otherwise`. On
-    TensorFlow and torch a branch gets exactly the samples that take it; on JAX all of them, masked.
+    TensorFlow and torch a branch gets exactly the samples that take it; on JAX, and under XLA, all of them, masked.
 
     Args:
         condition: a formula, assignable while running. `x` is the value that flows, without its batch axis; other

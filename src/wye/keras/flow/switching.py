@@ -66,7 +66,7 @@ class Switch(Branches):
     """Each sample runs the branch that its index names.
 
     y_i = branch[index_i](x_i), for blocks that treat samples alone. On TensorFlow and torch each branch is called on
-    exactly its samples, in batch order, and one that nobody takes is not called; on JAX on all of them, masked.
+    exactly its samples, in batch order, and one that nobody takes is not called; on JAX, and under XLA, on all, masked.
 
     Args:
         index: a formula, assignable while running: for each sample a whole number from 0; or one for the batch, where
