@@ -32,6 +32,17 @@ def joined_by(operator: str, count: int) -> tuple[str, list[str]]:
     return text, names
 
 
+def check_strict(strict: object) -> None:
+    """`strict` is a setting of a Join, never the name of a part."""
+    if not isinstance(strict, bool):
+        raise PartError(
+            "`strict` is a setting, not a part.",
+            "Join(..., strict=...)",
+            type(strict).__name__,
+            "write strict=False, or call the part otherwise",
+        )
+
+
 def wrong_inputs(
     title: str, known: Sequence[str], required: Sequence[str], count: int, named: Mapping[str, Any]
 ) -> InputError | None:

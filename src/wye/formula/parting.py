@@ -99,6 +99,16 @@ def endless(line: str, max_steps: int, count: int, size: int) -> FlowError:
     )
 
 
+def blocks_of(blocks: Any, several: tuple[type, ...]) -> tuple[dict[str, Any], int | None]:
+    """The stages of a Repeat by name, and how many there are; None: one block, over and over."""
+    if not isinstance(blocks, several):
+        return {"block": blocks}, None
+    stages = {str(place): block for place, block in enumerate(blocks)}
+    if not stages:
+        raise PartError("a Repeat needs a block.", "Repeat([], ...)", "an empty list", "give it one module or more")
+    return stages, len(stages)
+
+
 def check_times(decider: Decider, blocks: int | None, eval: object) -> None:
     """How often, where it is known before a run.
 

@@ -88,6 +88,23 @@ class Recipe:
         )
 
 
+class Prepared:
+    """A recipe, checked: what is known of it before any value is seen.
+
+    Args:
+        recipe: the recipe.
+        inputs: the inputs in order; None: those the formula reads.
+    """
+
+    def __init__(self, recipe: Recipe, inputs: Sequence[str] | None = None) -> None:
+        self.recipe = recipe
+        self.analysis = recipe.analysis({})
+        self.text = self.analysis.graph.text
+        self.reads = self.analysis.inputs
+        self.inputs = recipe.inputs(self.reads, inputs)
+        self.calls = frozenset(value.span for value in self.analysis.graph.values() if value.op == "call")
+
+
 def terms_of(analysis: Analysis) -> dict[str, Value]:
     """Named values that may be without axes, and the unnamed summands of the top line."""
     reached = {**analysis.named, **analysis.summands}

@@ -8,9 +8,8 @@ from typing import Any, cast
 
 import keras
 
-from ..errors import PartError
 from ..formula.formula import Formula
-from ..formula.joining import joined_by, taken_by_name, wrong_inputs
+from ..formula.joining import check_strict, joined_by, taken_by_name, wrong_inputs
 from ..formula.recipe import Recipe
 from .fitting import Moving
 from .kernels import as_it_stands, one_number, ops
@@ -65,13 +64,7 @@ class Join(Moving, Named, Parts, keras.Model):
         **parts: Any,
     ) -> None:
         super().__init__(name=name)
-        if not isinstance(strict, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise PartError(
-                "`strict` is a setting, not a part.",
-                "Join(..., strict=...)",
-                type(strict).__name__,
-                "write strict=False, or call the part otherwise",
-            )
+        check_strict(strict)
         self._strict = strict
         self._inputs_by_name: Inputs = Inputs(None)
         self._hold(parts)

@@ -50,12 +50,13 @@ class Named(Stilled):
         written = [scope.get_current_value(variable) for variable in self.non_trainable_variables]
         return (outputs, written, losses) if return_losses else (outputs, written)
 
-    def _build_on(self, symbols: Any) -> None:
-        """Builds all layers inside, by a call on symbols."""
+    def _build_on(self, symbols: Any) -> Any:
+        """Builds all layers inside, by a call on symbols, and returns what that gave."""
         with keras.name_scope(self.name, caller=self), untraced(self):
-            self.compute_output_spec(symbols)
+            outline = self.compute_output_spec(symbols)
         self._shapes = Shapes(symbols)
         self.built = True
+        return outline
 
     def get_build_config(self) -> dict[str, Any] | None:
         shapes = getattr(self, "_shapes", None)

@@ -12,7 +12,7 @@ from ..formula.codegen import Signature, function
 from ..formula.formula import Formula
 from ..formula.given import read_by
 from ..formula.graph import Kind
-from ..formula.recipe import Recipe, terms_of
+from ..formula.recipe import Prepared, Recipe, terms_of
 from ..formula.running import Runs, kind_of
 from .failures import explained
 from .front import FRONT
@@ -45,22 +45,12 @@ def as_value(value: Any) -> Any:
     return ops.convert_to_tensor(value) if isinstance(value, keras.Variable) else value
 
 
-class Made:
-    """The functions of one formula, by what is known of its inputs.
-
-    Args:
-        recipe: what to make.
-        inputs: the inputs in order; None: those the formula reads.
-    """
+class Made(Prepared):
+    """The functions of one formula, by what is known of its inputs; see `Prepared`."""
 
     def __init__(self, recipe: Recipe, inputs: Sequence[str] | None = None) -> None:
-        self.recipe = recipe
-        analysis = recipe.analysis({})
-        self.text = analysis.graph.text
-        self.reads = analysis.inputs
-        self.inputs = recipe.inputs(self.reads, inputs)
-        self.calls = frozenset(value.span for value in analysis.graph.values() if value.op == "call")
-        self.terms = tuple(terms_of(analysis)) if recipe.terms else ()
+        super().__init__(recipe, inputs)
+        self.terms = tuple(terms_of(self.analysis)) if recipe.terms else ()
         self.known: dict[tuple[Kind | None, ...], FunctionType] = {}
         self.code = self.function((Kind(dtype="float"),) * len(self.reads)).__doc__ or ""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import keras
@@ -129,21 +129,21 @@ class Objective(Fitted, Join):
 
     def _install(self, made: Made | None) -> None:
         super()._install(made)
-        self._means.hold(self._terms_to_follow())
-
-    def _build_on(self, symbols: Any) -> None:
-        super()._build_on(symbols)
-        self._means.hold(self._terms_to_follow())
-
-    def _terms_to_follow(self) -> list[str]:
-        """The terms that are metrics: once it is built those without axes, and never the loss itself."""
-        made, names = self._made, self._made.terms if self._made else ()
+        names: Iterable[str] = made.terms if made else ()
         shapes = getattr(self, "_shapes", None)
         if shapes is not None and all(name in shapes.symbols for name in self._reads()):
-            names = tuple(self.compute_output_spec(shapes.symbols)[1])
-        # a whole without a name of its own is the loss itself
-        whole = str(made.recipe.formula).splitlines()[-1] if made else ""
-        return [name for name in names if name != whole or name.isidentifier()]
+            names = self.compute_output_spec(shapes.symbols)[1]
+        self._follow(names)
+
+    def _build_on(self, symbols: Any) -> Any:
+        outline = super()._build_on(symbols)
+        self._follow(outline[1])
+        return outline
+
+    def _follow(self, names: Iterable[str]) -> None:
+        """Makes metrics of terms; a whole without a name of its own is the loss itself."""
+        whole = str(self._made.recipe.formula).splitlines()[-1] if self._made else ""
+        self._means.hold([name for name in names if name != whole or name.isidentifier()])
 
     def _finish(self, total: Any, terms: Mapping[str, Any]) -> tuple[Array, Terms]:
         """The total and its terms, from what the formula computed."""

@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from ..errors import InputError, PartError
 from ..formula.formula import Formula
-from ..formula.joining import joined_by, wrong_inputs
+from ..formula.joining import check_strict, joined_by, wrong_inputs
 from ..formula.recipe import Recipe
 from .failures import explained
 from .front import capturing
@@ -55,18 +55,12 @@ class Join(Parts):
     """
 
     _terms = False
+    _inputs: tuple[str, ...] | None = None
 
     def __init__(self, formula: str | Formula | Callable[..., Any], /, *, strict: bool = True, **parts: Any) -> None:
         super().__init__()
-        if not isinstance(strict, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise PartError(
-                "`strict` is a setting, not a part.",
-                "Join(..., strict=...)",
-                type(strict).__name__,
-                "write strict=False, or call the part otherwise",
-            )
+        check_strict(strict)
         self._strict = strict
-        self._inputs: tuple[str, ...] | None = None
         self._hold(parts)
         self._source: Formula | Callable[..., Any] = formula if callable(formula) else Formula(formula)
         self._install(self._make(self._source, self._formulas))

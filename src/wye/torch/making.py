@@ -11,7 +11,7 @@ from torch import Tensor
 from ..formula.analysis import Analysis
 from ..formula.codegen import Signature, function
 from ..formula.graph import Kind
-from ..formula.recipe import Recipe, terms_of
+from ..formula.recipe import Prepared, Recipe, terms_of
 from ..formula.running import kind_of
 from .front import FRONT
 from .kernels import FLOATS, SMALL
@@ -28,23 +28,16 @@ def dtype_class(tensor: Tensor) -> str:
     return "float" if tensor.dtype in FLOATS else "small" if tensor.dtype in SMALL else "int"
 
 
-class Made:
+class Made(Prepared):
     """The functions of one formula: for tensors of floats, for other kinds of inputs, and for capturing.
 
-    Args:
-        recipe: what to make.
-        inputs: the inputs in order; None: those the formula reads.
+    See `Prepared`.
     """
 
     def __init__(self, recipe: Recipe, inputs: Sequence[str] | None = None) -> None:
-        self.recipe = recipe
-        analysis = recipe.analysis({})
-        self.text = analysis.graph.text
-        self.reads = analysis.inputs
-        self.inputs = recipe.inputs(self.reads, inputs)
-        self.numbers = any(value.op == "number" for value in analysis.graph.values())
-        self.calls = frozenset(value.span for value in analysis.graph.values() if value.op == "call")
-        self.forward = self._function(analysis, Signature(self.inputs, numbers=self.numbers))
+        super().__init__(recipe, inputs)
+        self.numbers = any(value.op == "number" for value in self.analysis.graph.values())
+        self.forward = self._function(self.analysis, Signature(self.inputs, numbers=self.numbers))
         unknown_kinds = dict.fromkeys(self.inputs, Kind(dtype="any", tensor=False))
         self.traced = self._function(recipe.analysis(unknown_kinds), Signature(self.inputs, assumed=False, traced=True))
         self.variants: dict[tuple[Kind | None, ...], FunctionType] = {}

@@ -8,11 +8,11 @@ from typing import Any
 
 import keras
 
-from ...errors import FlowError, PartError
+from ...errors import FlowError
 from ...formula.bounds import most_of
 from ...formula.deciding import NUMBERS, Decides
 from ...formula.formula import Formula
-from ...formula.parting import check_times, wrong_times
+from ...formula.parting import blocks_of, check_times, wrong_times
 from ..kernels import Array, Tensor, ops, truth
 from .condition import Condition
 from .node import Parted, decider
@@ -62,14 +62,10 @@ class Repeat(Parted):
         **parts: Any,
     ) -> None:
         super().__init__(name=name)
-        blocks: Any = list(block_or_blocks) if isinstance(block_or_blocks, list | tuple) else None  # pyright: ignore
-        stages: dict[str, Any]
-        stages = {"block": block_or_blocks} if blocks is None else {str(k): one for k, one in enumerate(blocks)}
-        if not stages:
-            raise PartError("a Repeat needs a block.", "Repeat([], ...)", "an empty list", "give it one module or more")
+        stages, self._count = blocks_of(block_or_blocks, (list, tuple))
         self._settle(stages, per, shared, parts)
-        self._eval, self._count = eval, None if blocks is None else len(blocks)
-        check_widths(self, list(stages), "one", "Repeat(...)" if blocks is None else "Repeat([...])")
+        self._eval = eval
+        check_widths(self, list(stages), "one", "Repeat(...)" if self._count is None else "Repeat([...])")
         self._decide_by(times, "times")
         if isinstance(self._condition.source, NUMBERS):
             self._whole_number(self._condition.source)

@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from ...errors import FlowError, PartError
+from ...errors import FlowError
 from ...formula.deciding import NUMBERS, Decides
-from ...formula.parting import check_times, wrong_times
+from ...formula.parting import blocks_of, check_times, wrong_times
 from ..front import capturing
 from .active import Active
 from .captured import WRITTEN_OUT, Looped
@@ -59,13 +59,10 @@ class Repeat(Looped):
     ) -> None:
         super().__init__()
         self._looped = Count()
-        blocks = list(block_or_blocks) if isinstance(block_or_blocks, list | tuple | nn.ModuleList) else None
-        stages = {"block": block_or_blocks} if blocks is None else {str(place): one for place, one in enumerate(blocks)}
-        if not stages:
-            raise PartError("a Repeat needs a block.", "Repeat([], ...)", "an empty list", "give it one module or more")
+        stages, self._many = blocks_of(block_or_blocks, (list, tuple, nn.ModuleList))
         self._settle(stages, per, shared, parts)
-        self._eval, self._many = eval, None if blocks is None else len(blocks)
-        check_widths(self, list(stages), "one", "Repeat(...)" if blocks is None else "Repeat([...])")
+        self._eval = eval
+        check_widths(self, list(stages), "one", "Repeat(...)" if self._many is None else "Repeat([...])")
         self._decide_by(times, "times")
         if isinstance(self._condition.source, NUMBERS):
             self._whole_number(self._condition.source)
