@@ -1,4 +1,5 @@
 from . import losses as losses
+from .errors import FileError as FileError
 from .errors import FlowError as FlowError
 from .errors import FormulaError as FormulaError
 from .errors import InputError as InputError
@@ -11,6 +12,7 @@ from .errors import WyeWarning as WyeWarning
 from .evaluation import evaluate as evaluate
 from .formula.formula import Formula as Formula
 from .formula.schedule import Schedule as Schedule
+from .keep.inspecting import inspect as inspect
 from .torch.flow import Chain as Chain
 from .torch.flow import EarlyExit as EarlyExit
 from .torch.flow import RandomChoice as RandomChoice
@@ -23,6 +25,10 @@ from .torch.flow import seed as seed
 from .torch.flow import tick as tick
 from .torch.join import Join as Join
 from .torch.join import frozen as frozen
+from .torch.keep.registry import register as register
+from .torch.keep.save import load as load
+from .torch.keep.save import load_weights as load_weights
+from .torch.keep.save import save as save
 from .torch.objective import Objective as Objective
 from .torch.table import Table as Table
 from .watching.attach import watch as watch

@@ -78,6 +78,10 @@ class NonFiniteError(WyeError, ArithmeticError):
     """A loss that is infinite or not a number."""
 
 
+class FileError(WyeError, ValueError):
+    """A file that holds no model of wye, is damaged, or does not fit what it is read into."""
+
+
 class BackendError(WyeError, ImportError):
     """A framework, or its backend, that is not installed or not chosen."""
 

@@ -23,6 +23,7 @@ LONGEST = 330
 FLOW = (
     ("wye.errors",),
     ("wye.formula",),
+    ("wye.keep",),
     ("wye.*.backend", "wye.*.failures", "wye.*.large"),
     ("wye.*.kernels", "wye.*.picks", "wye.*.products", "wye.*.functions", "wye.*.structure", "wye.*.loss_kernels"),
     ("wye.*.edges", "wye.*.routing", "wye.*.table", "wye.*.tiles"),
@@ -35,7 +36,7 @@ FLOW = (
     ("wye.evaluation", "wye.*.losses", "wye.*.join"),
     ("wye.losses",),
     ("wye.*.objective", "wye.*.flow", "wye.*.gate", "wye.*.width"),
-    ("wye.watching", "wye.*.save"),
+    ("wye.watching", "wye.*.save", "wye.*.keep"),
     ("wye.*",),  # the faces of the fronts
     ("wye",),
     ("wye.app",),
@@ -142,12 +143,12 @@ def circles(named: dict[str, Path]) -> list[str]:
 
 
 def foreign(named: dict[str, Path]) -> list[str]:
-    """Frameworks where none belongs: in errors and formula none at all, in a front its own alone."""
+    """Frameworks where none belongs: in errors, formula and keep none at all, in a front its own alone."""
     problems: list[str] = []
     for arrow in arrows(named):
         root = arrow.target.split(".")[0]
         front = front_of(arrow.module)
-        core = arrow.module.startswith("wye.formula") or arrow.module == "wye.errors"
+        core = arrow.module.startswith(("wye.formula", "wye.keep")) or arrow.module == "wye.errors"
         if root in FRAMEWORKS and (core or (front is not None and root not in FRONTS[front])):
             problems.append(f"{arrow}, a framework that is not its own")
         if front and front_of(arrow.target) not in (None, front):

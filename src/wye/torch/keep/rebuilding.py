@@ -1,0 +1,179 @@
+"""From a description to a model, whose weights are still to come."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import FileError, WyeError, listed
+from ...keep.description import Description, Entry, within
+from ...keep.plain import read
+from ...keep.sealed import WHOLE, Stored
+from ..keras_layer import adopted
+from . import layers, nodes, registry
+from .describing import DTYPES, held, own
+from .values import again
+
+
+class Rebuilding:
+    """A model as a file describes it.
+
+    Args:
+        path: of the file, for errors.
+        description: what it describes.
+        tensors: what it holds.
+        given: modules of the caller by their paths.
+    """
+
+    def __init__(
+        self, path: str, description: Description, tensors: Mapping[str, Stored], given: Mapping[str, nn.Module]
+    ) -> None:
+        self.path, self.description, self.tensors = path, description, tensors
+        self.given = {name: adopted(one, name or "model", f"load(parts={{{name!r}: ...}})") for name, one in given.items()}
+        self.done: dict[str, nn.Module] = {}
+        self._check_given()
+
+    def model(self) -> nn.Module:
+        """The model; its weights lie on no device, but for those of modules that were given."""
+        return self._module("")
+
+    def _check_given(self) -> None:
+        """All that is opaque is given, and nothing that is not there."""
+        where = f"load({self.path!r}, parts=...)"
+        parts = self.description.parts
+        for name in self.given:
+            if name not in parts:
+                got = f"opaque parts: {listed(repr(one) for one in self.description.opaque)}"
+                fix = "give parts by their paths, as wye.inspect(path) lists them"
+                raise FileError(f"the file has no part {name!r}.", where, got, fix)
+        for name in self.description.opaque:
+            if not any(name == one or name.startswith(f"{one}.") or not one for one in self.given):
+                kind = parts[name].kind
+                fix = f"give one that is built alike: wye.load(path, parts={{{name!r}: {kind}(...)}})"
+                if not name:
+                    fix = f"read its weights into one: wye.load_weights({kind}(...), path)"
+                raise FileError(f"`{name or 'the model'}` is a {kind}, which only its owner can build.", where, "", fix)
+
+    def _module(self, path: str) -> nn.Module:
+        path = self.description.same.get(path, path)
+        if path not in self.done:
+            entry = self.description.parts[path]
+            module = self.given[path] if path in self.given else self._made(path, entry)
+            self._settle(path, module, entry)
+        return self.done[path]
+
+    def _settle(self, path: str, module: nn.Module, entry: Entry) -> None:
+        """A module takes the modules inside that the file tells of, and is in training or not as it was."""
+        self.done[path] = module
+        inside = held(module)
+        for name in entry.holds:
+            new = self._inside(within(path, name), inside.get(name))
+            if new is not inside.get(name):
+                module._modules[name] = new
+        for name in inside.keys() - set(entry.holds):
+            got = f"{type(module).__name__} with `{name}`"
+            fix = "give one that is built as the saved one was"
+            raise FileError(f"the file holds no `{within(path, name)}`.", self.path, got, fix)
+        module.training = not entry.eval
+
+    def _inside(self, path: str, there: nn.Module | None) -> nn.Module:
+        """What stands at a path: what is there already, where that is as the file tells."""
+        first = self.description.same.get(path, path)
+        if first in self.done or first != path or path in self.given:
+            return self._module(path)
+        entry = self.description.parts[path]
+        if entry.opaque:
+            if there is None:
+                fix = f"give it: wye.load(path, parts={{{path!r}: {entry.kind}(...)}})"
+                raise FileError(f"`{path}` is a {entry.kind}, which only its owner can build.", self.path, "none", fix)
+        elif there is None or not self._alike(path, there, entry):
+            new = self._module(path)
+            if there is None or type(there) is not type(new):
+                return new
+            _become(there, new)
+            self.done[path] = there
+            return there
+        self._settle(path, there, entry)
+        return there
+
+    def _alike(self, path: str, there: nn.Module, entry: Entry) -> bool:
+        """Whether a module that its owner built is the one that the file tells of, but for what is inside."""
+        try:
+            return own(path, there) == (entry.kind, entry.settings)
+        except WyeError:
+            return False
+
+    def _made(self, path: str, entry: Entry) -> nn.Module:
+        """A module from its name in the registry and its settings."""
+        try:
+            return self._from(path, entry)
+        except FileError:
+            raise
+        except LookupError as error:
+            name = str(error.args[0]) if error.args else ""
+            fix = "register it before the file is read: @wye.register"
+            raise FileError(f"nothing is registered here as `{name[:60]}`.", self._at(path), entry.kind[:60], fix) from error
+        except Exception as error:
+            got = f"{type(error).__name__}: {str(error)[:200]}"
+            raise FileError("no module can be built from what the file says.", self._at(path), got, WHOLE) from error
+
+    def _from(self, path: str, entry: Entry) -> nn.Module:
+        def child(name: str) -> nn.Module:
+            whole = within(path, name) if name else path
+            if whole not in self.description.parts and whole not in self.description.same:
+                raise ValueError(f"no part `{name}`")
+            if name.partition(".")[0] not in entry.holds:
+                raise ValueError(f"no part `{name}` within")
+            return self._module(whole)
+
+        def empty(name: str) -> Tensor:
+            return self._empty(within(path, name))
+
+        values = {name: read(value, again(child, empty)) for name, value in entry.settings.items()}
+        if entry.kind in nodes.MODULES:
+            return nodes.built(entry.kind, values, child, empty)
+        if entry.kind in layers.LAYERS:
+            self._check_rounds(values)
+            with torch.device("meta"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # who built it has been warned
+                return layers.built(entry.kind, values, lambda name: self._count(within(path, name)), child)
+        return self._registered(path, entry, values)
+
+    def _registered(self, path: str, entry: Entry, values: dict[str, Any]) -> nn.Module:
+        cls = registry.CLASSES[entry.kind] if entry.kind in registry.CLASSES else None
+        if cls is None:
+            fix = f"import what registers it, or give one: wye.load(path, parts={{{path!r}: {entry.kind[:60]}(...)}})"
+            what = f"no class is registered here as `{entry.kind[:60]}`."
+            raise FileError(what, self._at(path), f"{len(registry.CLASSES)} registered classes", fix)
+        return registry.built(cls, values)
+
+    def _check_rounds(self, values: Mapping[str, Any]) -> None:
+        """Layers that make weights in a loop make no more than the file holds."""
+        rounds = values.get("num_layers", 0)
+        if not isinstance(rounds, int) or rounds > len(self.tensors):
+            raise ValueError(f"num_layers={str(rounds)[:40]}, where the file holds {len(self.tensors)} tensors")
+
+    def _count(self, path: str) -> int:
+        return len(self.description.parts[path].holds)
+
+    def _empty(self, key: str) -> Tensor:
+        """A tensor of the file on no device."""
+        key = self.description.first(key)
+        if key not in self.tensors:
+            raise ValueError(f"no tensor `{key}`")
+        stored = self.tensors[key]
+        return torch.empty(stored.shape, dtype=DTYPES[stored.dtype], device="meta")
+
+    def _at(self, path: str) -> str:
+        return f"{self.path}, part {path[:60]!r}" if path else self.path
+
+
+def _become(there: nn.Module, new: nn.Module) -> None:
+    """A module takes the state of another of its class, and stays the object that others may refer to."""
+    state: Any = new.__reduce_ex__(2)[2]
+    restore: Callable[[Any], None] = cast(Any, there).__setstate__
+    restore(state)

@@ -1,0 +1,236 @@
+"""`save`, `load` and `load_weights`: a model is its formulas and its weights, and nothing that is loaded runs code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ...errors import FileError, InputError
+from ...keep.aside import written_aside
+from ...keep.description import described, within
+from ...keep.sealed import KEY, WHOLE, Sealed, opened, seal
+from ...keep.weights import Loaded
+from .describing import DTYPES, LAST, describe
+from .nodes import numbers_of
+from .rebuilding import Rebuilding
+
+Path = str | os.PathLike[str]
+
+
+def save(model: nn.Module, path: Path) -> None:
+    """Writes a model into one file: its formulas and settings as text, its weights, and a seal over all of it.
+
+    The file is one of safetensors. Its header says of each module its class, by the name in a registry, and what it is
+    built from; no code stands in it. Layers of torch.nn and all modules of wye are known, others once they are
+    registered (`wye.register`); a module of another class is *opaque*: its weights are saved, and who loads the file
+    gives one. Shared modules and tied weights are written once. The file is written aside, synced and renamed, so an
+    old one stays whole until the new one is. Hooks are not kept, nor what was counted.
+
+    Args:
+        model: any module; of a compiled one, or one in DistributedDataParallel, the module inside is saved.
+        path: of the file.
+
+    Raises:
+        PartError: something in the model stands in no file, such as a callable that is not registered.
+        OSError: the folder is not there, or is full.
+
+    Example:
+        >>> import tempfile, torch, wye
+        >>> net = wye.Chain(torch.nn.Linear(4, 8), wye.When("norm(x) > 1", torch.nn.Linear(8, 8)))
+        >>> x = torch.ones(3, 4)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     wye.save(net, f"{folder}/net.safetensors")
+        ...     again = wye.load(f"{folder}/net.safetensors")
+        >>> torch.equal(again(x), net(x)), again[1].condition
+        (True, Formula('norm(x) > 1'))
+    """
+    model = _bare(model)
+    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+        got, fix = type(model).__name__, "give a module; of tensors alone: safetensors.torch.save_file"
+        raise InputError("only a module is saved.", "save(...)", got, fix)
+    description, tensors = describe(model)
+    text = description.text()
+    with torch.no_grad(), written_aside(path) as aside:
+        save_file(_apart(tensors), aside, metadata={KEY: text})
+        seal(aside)
+
+
+def _bare(model: Any) -> Any:
+    """The module within a compiled one, or within one that is trained on several ranks."""
+    while isinstance(model, DistributedDataParallel) or hasattr(model, "_orig_mod"):
+        model = model.module if isinstance(model, DistributedDataParallel) else model._orig_mod
+    return model
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors on the CPU, each with memory of its own."""
+    found, places = dict[str, Tensor](), set[int]()
+    for key, tensor in tensors.items():
+        one = tensor.detach().cpu().contiguous()
+        place = one.untyped_storage().data_ptr()
+        if one.numel() and (place in places or one.untyped_storage().nbytes() != one.nbytes):
+            one = one.clone()
+        places.add(one.untyped_storage().data_ptr())
+        found[key] = one
+    return found
+
+
+def load(path: Path, parts: Mapping[str, Any] = {}) -> Any:  # noqa: B006
+    """Builds the model again that `save` wrote, on the CPU.
+
+    Args:
+        path: of the file.
+        parts: modules for what only their owner can build, by their paths, such as `{"body": TextTower()}`; they take
+            their weights from the file.
+
+    Returns:
+        The model, of the class that was saved, with the same values, weights, dice and formulas; in training or in
+        eval as it was.
+
+    Raises:
+        FileError: it is no file of `save`, or damaged; an opaque part is not given; a class is not registered.
+        OSError: there is no such file.
+    """
+    with opened(path) as sealed:
+        tensors = _read(sealed)
+    description = described(sealed.path, sealed.text)
+    building = Rebuilding(sealed.path, description, sealed.tensors, parts)
+    with torch.random.fork_rng(devices=[]):  # what layers draw when they are built is thrown away
+        try:
+            model = building.model()
+        except RecursionError:
+            got = f"{len(description.parts):,} parts"
+            raise FileError("modules of the file stand too deep in one another.", sealed.path, got, WHOLE) from None
+    _fill(model, building, tensors)
+    return model
+
+
+def load_weights(model: nn.Module, path: Path, *, strict: bool = True) -> Loaded:
+    """Reads the weights of a file into a model that is there, whose formulas and nodes may be others.
+
+    Weights belong to each other by their keys. They are copied in place, so an optimizer goes on with them, and take
+    the dtype and the device of the model. Numbers and dice are among them, formulas and settings are not.
+
+    Args:
+        model: any module, such as another network over parts of the same names.
+        path: of a file that `save` wrote.
+        strict: whether all weights of the file must fit all of the model; False fills what fits.
+
+    Returns:
+        What matched and what did not.
+
+    Raises:
+        FileError: with `strict`, keys or shapes differ, and the model is as it was; or the file is damaged.
+
+    Example:
+        >>> import tempfile, torch, wye
+        >>> layer = torch.nn.Linear(4, 4)
+        >>> net = wye.Chain(loop=wye.While("norm(x) < 10", wye.Join("relu(mid(x))", mid=layer), max_steps=9))
+        >>> other = wye.Chain(loop=wye.Repeat(wye.Join("relu(mid(x))", mid=torch.nn.Linear(4, 4)), 2))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     wye.save(net, f"{folder}/net.safetensors")
+        ...     print(wye.load_weights(other, f"{folder}/net.safetensors"))
+        2 matched
+        >>> torch.equal(other.loop.block.mid.weight, layer.weight)
+        True
+    """
+    model = _bare(model)
+    with opened(path) as sealed:
+        tensors = _read(sealed)
+    description = described(sealed.path, sealed.text)
+    state = model.state_dict()
+    held = {key: first for key in state if (first := description.first(key)) in tensors}
+    pairs = {key: (tuple(tensors[first].shape), tuple(state[key].shape)) for key, first in held.items()}
+    dtypes = {key: (_name(tensors[first]), _name(state[key])) for key, first in held.items()}
+    matched = tuple(key for key, (there, here) in pairs.items() if there == here)
+    found = Loaded(
+        matched,
+        tuple(key for key in state if key not in held),
+        tuple(key for key in tensors if key not in held.values()),
+        {key: pair for key, pair in pairs.items() if key not in matched},
+        {key: dtypes[key] for key in matched if dtypes[key][0] != dtypes[key][1]},
+    )
+    if strict and not found.whole:
+        fix = "build the model alike, or fill what fits: wye.load_weights(model, path, strict=False)"
+        raise FileError("the weights of the file are not those of the model.", sealed.path, f"\n{found}", fix)
+    on_nothing = any(tensor.is_meta for tensor in state.values())
+    model.load_state_dict({key: tensors[held[key]] for key in matched}, strict=False, assign=on_nothing)
+    return found
+
+
+def _name(tensor: Tensor) -> str:
+    return str(tensor.dtype)[6:]
+
+
+def _read(sealed: Sealed) -> dict[str, Tensor]:
+    """The tensors of a file, once it is known to be whole."""
+    found: dict[str, Tensor] = {}
+
+    def place(key: str) -> memoryview:
+        stored = sealed.tensors[key]
+        try:
+            tensor = found[key] = torch.empty(stored.shape, dtype=DTYPES[stored.dtype])
+        except RuntimeError as error:
+            got = f"`{key[:60]}`: {str(error).splitlines()[0][:120]}"
+            raise FileError("a tensor of the file makes no sense.", sealed.path, got, WHOLE) from None
+        return memoryview(tensor.reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else memoryview(b"")
+
+    sealed.fill(place)
+    return found
+
+
+def _fill(model: nn.Module, building: Rebuilding, tensors: Mapping[str, Tensor]) -> None:
+    """Gives a model that was built again its tensors."""
+    description, state = building.description, model.state_dict()
+    firsts = {key: description.first(key) for key in state}
+    shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    odd = {first for key, first in firsts.items() if shapes.get(first) != tuple(state[key].shape)}
+    odd |= tensors.keys() - set(firsts.values())
+    if odd:
+        what, got = "the tensors of the file are not those of the modules it tells of.", ", ".join(sorted(odd)[:5])
+        raise FileError(what, building.path, got, "give parts that are built as the saved ones were")
+    ways = {key: LAST.get(tensors[key].dim()) for key in description.channels_last if key in tensors}
+    tensors = {
+        key: tensor.contiguous(memory_format=way) if (way := ways.get(key)) else tensor
+        for key, tensor in tensors.items()
+    }
+    numbers = {within(path, name) for path, one in _modules(model) for name in numbers_of(one)}
+    given = {key for key in state if any(_under(key, path) for path in building.given)}
+    for key in state.keys() - numbers:
+        state[key] = _copied(model, key, tensors[firsts[key]]) if key in given else tensors[firsts[key]]
+    for key in numbers:
+        del state[key]
+    model.load_state_dict(state, strict=False, assign=True)
+    weights = dict(model.named_parameters(remove_duplicate=False))
+    for key, first in description.ties.items():
+        owner, _, name = key.rpartition(".")
+        setattr(model.get_submodule(owner), name, weights[first] if first in weights else model.get_buffer(first))
+    for key, weight in model.named_parameters():
+        weight.requires_grad_(firsts[key] not in description.still)
+
+
+def _modules(model: nn.Module) -> Iterable[tuple[str, nn.Module]]:
+    return model.named_modules(remove_duplicate=False)
+
+
+def _under(key: str, path: str) -> bool:
+    return not path or key.startswith(f"{path}.")
+
+
+def _copied(model: nn.Module, key: str, tensor: Tensor) -> Tensor:
+    """A tensor of a module that was given, with the values of the file: an optimizer may hold it already."""
+    owner, _, name = key.rpartition(".")
+    held: Any = getattr(model.get_submodule(owner), name)
+    if held.is_meta:
+        return tensor
+    held.data = tensor.to(held.device)
+    return held
+
+
+__all__ = ["load", "load_weights", "save"]
