@@ -59,7 +59,8 @@ def arguments_of(layer: nn.Module) -> dict[str, Any]:
     if isinstance(layer, CONTAINERS):
         return {}
     parameters = inspect.signature(type(layer).__init__).parameters.values()
-    names = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD and one.name not in ELSEWHERE]
+    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    names = [one.name for one in parameters if one.kind in plain and one.name not in ELSEWHERE]
     return {name: _argument(layer, name) for name in names}
 
 
