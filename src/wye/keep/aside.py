@@ -77,12 +77,12 @@ def _claimed(target: Path) -> tuple[Path, int | None]:
     while True:
         folder = Path(tempfile.mkdtemp(LEFT, _prefix(target), target.parent))
         handle = _opened(folder)
-        if handle is None:
-            return folder, None
-        _locked(handle, wait=True)
+        if handle is not None:
+            _locked(handle, wait=True)
         if folder.exists():  # one that sweeps may have come before the lock
             return folder, handle
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
 
 
 def _opened(folder: Path) -> int | None:

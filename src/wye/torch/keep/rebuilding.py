@@ -119,7 +119,8 @@ class Rebuilding:
             raise FileError(f"nothing is registered here as `{name[:60]}`.", self._at(path), entry.kind[:60], fix) from error
         except Exception as error:
             got = f"{type(error).__name__}: {str(error)[:200]}"
-            raise FileError("no module can be built from what the file says.", self._at(path), got, WHOLE) from error
+            fix = f"give one: wye.load(path, parts={{{path!r}: {entry.kind}(...)}})" if entry.kind in registry.CLASSES else WHOLE
+            raise FileError("no module can be built from what the file says.", self._at(path), got, fix) from error
 
     def _from(self, path: str, entry: Entry) -> nn.Module:
         def child(name: str) -> nn.Module:

@@ -143,15 +143,10 @@ def arguments_of(module: nn.Module) -> dict[str, Any]:
 
 def built(cls: type[nn.Module], settings: dict[str, Any]) -> nn.Module:
     """A module of a registered class, from what `arguments_of` says."""
-    args: list[Any] = []
-    for name, parameter in inspect.signature(cls.__init__).parameters.items():
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            args = [*args, *settings.pop(name, ())]
-        elif parameter.kind is parameter.VAR_KEYWORD:
-            settings |= settings.pop(name, {})
-        elif parameter.kind is parameter.POSITIONAL_ONLY and name in settings:
-            args.append(settings.pop(name))
-    return cls(*args, **settings)
+    signature = inspect.signature(cls)
+    bound = signature.bind_partial()
+    bound.arguments.update({name: settings.pop(name) for name in signature.parameters if name in settings})
+    return cls(*bound.args, **bound.kwargs, **settings)
 
 
 def name_of(target: Any, known: dict[str, Any]) -> str | None:

@@ -10,7 +10,8 @@ from torch import nn
 
 from ...formula.formula import Formula
 from ...formula.schedule import Schedule
-from .registry import FUNCTIONS, OwnTensor, name_of
+from . import registry
+from .registry import OwnTensor, name_of
 
 
 class Held:
@@ -42,7 +43,7 @@ def special(module: nn.Module) -> Callable[[Any], tuple[str, Any] | None]:
         if isinstance(value, nn.Module):
             path = next((path for path, one in module.named_modules() if one is value), None)
             return None if path is None else ("module", path)
-        name = name_of(value, FUNCTIONS) if callable(value) else None
+        name = name_of(value, registry.FUNCTIONS) if callable(value) else None
         return None if name is None else ("function", name)
 
     return known
@@ -63,7 +64,7 @@ def again(child: Callable[[str], nn.Module], own: Callable[[str], torch.Tensor])
             return Held(told)
         if kind == "table":
             return Held(kind, told)
-        if kind == "function" and told not in FUNCTIONS:
+        if kind == "function" and told not in registry.FUNCTIONS:
             raise LookupError(told)
         dtype = getattr(torch, told, None) if kind == "dtype" and told.isidentifier() else None
         if kind == "dtype" and not isinstance(dtype, torch.dtype):
@@ -74,7 +75,7 @@ def again(child: Callable[[str], nn.Module], own: Callable[[str], torch.Tensor])
             "dtype": lambda _: dtype,
             "module": child,
             "tensor": own,
-            "function": FUNCTIONS.__getitem__,
+            "function": registry.FUNCTIONS.__getitem__,
         }
         if kind not in ways:
             raise ValueError(f"a setting of kind `{kind[:40]}`")
