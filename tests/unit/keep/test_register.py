@@ -175,7 +175,7 @@ def test_functions_by_their_names(tmp_path: Path) -> None:
     assert again[1].condition is bright
     assert again[0].function is doubled
     registry.FUNCTIONS.pop("twice")
-    with pytest.raises(wye.FileError, match="nothing is registered here as `twice`"):
+    with pytest.raises(wye.FileError, match="no function is registered here as `twice`"):
         wye.load(tmp_path / "a.safetensors")
 
 
@@ -210,7 +210,7 @@ def test_an_optimizer_over_a_given_part_goes_on(tmp_path: Path) -> None:
 def test_a_whole_model_of_an_unknown_class(tmp_path: Path) -> None:
     model, other = Plain(), Plain()
     wye.save(model, tmp_path / "a.safetensors")
-    with pytest.raises(wye.FileError, match="the model` is a Plain, which only its owner can build"):
+    with pytest.raises(wye.FileError, match="the model is a Plain, which its owner builds"):
         wye.load(tmp_path / "a.safetensors")
     report = wye.load_weights(other, tmp_path / "a.safetensors")
     assert report.whole

@@ -16,7 +16,7 @@ from ...keep.sealed import WHOLE, Stored
 from ..keras_layer import adopted
 from . import layers, nodes, registry
 from .describing import DTYPES, held, own
-from .values import again
+from .values import Unregistered, again
 
 
 class Rebuilding:
@@ -33,7 +33,7 @@ class Rebuilding:
         self, path: str, description: Description, tensors: Mapping[str, Stored], given: Mapping[str, nn.Module]
     ) -> None:
         self.path, self.description, self.tensors = path, description, tensors
-        self.given = {name: adopted(one, name or "model", f"load(parts={{{name!r}: ...}})") for name, one in given.items()}
+        self.given = {name: adopted(one, name, f"load(..., parts={{{name!r}: ...}})") for name, one in given.items()}
         self.done: dict[str, nn.Module] = {}
         self._check_given()
 
@@ -52,11 +52,7 @@ class Rebuilding:
                 raise FileError(f"the file has no part {name!r}.", where, got, fix)
         for name in self.description.opaque:
             if not any(name == one or name.startswith(f"{one}.") or not one for one in self.given):
-                kind = parts[name].kind
-                fix = f"give one that is built alike: wye.load(path, parts={{{name!r}: {kind}(...)}})"
-                if not name:
-                    fix = f"read its weights into one: wye.load_weights({kind}(...), path)"
-                raise FileError(f"`{name or 'the model'}` is a {kind}, which only its owner can build.", where, "", fix)
+                raise _opaque(name, parts[name], where, self.given)
 
     def _module(self, path: str) -> nn.Module:
         path = self.description.same.get(path, path)
@@ -88,8 +84,7 @@ class Rebuilding:
         entry = self.description.parts[path]
         if entry.opaque:
             if there is None:
-                fix = f"give it: wye.load(path, parts={{{path!r}: {entry.kind}(...)}})"
-                raise FileError(f"`{path}` is a {entry.kind}, which only its owner can build.", self.path, "none", fix)
+                raise _opaque(path, entry, self.path, self.given)
         elif there is None or not self._alike(path, there, entry):
             new = self._module(path)
             if there is None or type(there) is not type(new):
@@ -113,13 +108,12 @@ class Rebuilding:
             return self._from(path, entry)
         except FileError:
             raise
-        except LookupError as error:
-            name = str(error.args[0]) if error.args else ""
-            fix = "register it before the file is read: @wye.register"
-            raise FileError(f"nothing is registered here as `{name[:60]}`.", self._at(path), entry.kind[:60], fix) from error
+        except Unregistered as error:
+            what, fix = f"no function is registered here as `{error.args[0][:60]}`.", "import what registers it"
+            raise FileError(what, self._at(path), entry.kind, fix) from error
         except Exception as error:
             got = f"{type(error).__name__}: {str(error)[:200]}"
-            fix = f"give one: wye.load(path, parts={{{path!r}: {entry.kind}(...)}})" if entry.kind in registry.CLASSES else WHOLE
+            fix = f"give one: {_given(path, entry)}" if entry.kind in registry.CLASSES else WHOLE
             raise FileError("no module can be built from what the file says.", self._at(path), got, fix) from error
 
     def _from(self, path: str, entry: Entry) -> nn.Module:
@@ -145,11 +139,11 @@ class Rebuilding:
         return self._registered(path, entry, values)
 
     def _registered(self, path: str, entry: Entry, values: dict[str, Any]) -> nn.Module:
-        cls = registry.CLASSES[entry.kind] if entry.kind in registry.CLASSES else None
+        cls = registry.CLASSES.get(entry.kind)
         if cls is None:
-            fix = f"import what registers it, or give one: wye.load(path, parts={{{path!r}: {entry.kind[:60]}(...)}})"
-            what = f"no class is registered here as `{entry.kind[:60]}`."
-            raise FileError(what, self._at(path), f"{len(registry.CLASSES)} registered classes", fix)
+            got = f"registered: {listed(sorted(registry.CLASSES))}"
+            fix = f"import what registers it, or give one: {_given(path, entry)}"
+            raise FileError(f"no class is registered here as `{entry.kind[:60]}`.", self._at(path), got, fix)
         return registry.built(cls, values)
 
     def _check_rounds(self, values: Mapping[str, Any]) -> None:
@@ -171,6 +165,20 @@ class Rebuilding:
 
     def _at(self, path: str) -> str:
         return f"{self.path}, part {path[:60]!r}" if path else self.path
+
+
+def _given(path: str, entry: Entry) -> str:
+    """The call that gives a part back."""
+    return f"wye.load(path, parts={{{path!r}: {entry.kind[:60]}(...)}})"
+
+
+def _opaque(path: str, entry: Entry, where: str, given: Mapping[str, nn.Module]) -> FileError:
+    """A part that the file cannot build, and nobody gave."""
+    kind, got = entry.kind[:60], f"given: {listed(repr(one) for one in given)}"
+    fix = f"give one that is built alike: {_given(path, entry)}"
+    if not path:
+        fix = f"read its weights into one: wye.load_weights({kind}(...), path)"
+    return FileError(f"{f'the part `{path}`' if path else 'the model'} is a {kind}, which its owner builds.", where, got, fix)
 
 
 def _become(there: nn.Module, new: nn.Module) -> None:

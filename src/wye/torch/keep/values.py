@@ -14,6 +14,10 @@ from . import registry
 from .registry import OwnTensor, name_of
 
 
+class Unregistered(LookupError):
+    """A name in a file that is registered nowhere here."""
+
+
 class Held:
     """A part that a module holds under its name.
 
@@ -65,7 +69,7 @@ def again(child: Callable[[str], nn.Module], own: Callable[[str], torch.Tensor])
         if kind == "table":
             return Held(kind, told)
         if kind == "function" and told not in registry.FUNCTIONS:
-            raise LookupError(told)
+            raise Unregistered(told)
         dtype = getattr(torch, told, None) if kind == "dtype" and told.isidentifier() else None
         if kind == "dtype" and not isinstance(dtype, torch.dtype):
             raise ValueError(f"no dtype `{told}`")
