@@ -12,6 +12,8 @@ from .reading import Reading, formulas_of, title
 from .sealed import SIZES, WHOLE, Path, opened
 
 LONG = {"BOOL": "bool", "BF": "bfloat", "F": "float", "I": "int", "U": "uint", "C": "complex"}
+SMALL = {"E4M3": "e4m3fn", "E8M0": "e8m0fnu"}
+"""The floats of 8 bits that the frameworks call otherwise."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _place(key: str, order: Mapping[str, int]) -> tuple[int, bool]:
 
 def _dtype(name: str) -> str:
     if name.startswith("F8_"):
-        return f"float8_{name[3:].lower()}"
+        return f"float8_{SMALL.get(name[3:], name[3:].lower())}"
     begin = next(begin for begin in LONG if name.startswith(begin))
     bits = str(8 * SIZES[name]) if name != "BOOL" else ""
     return LONG[begin] + bits

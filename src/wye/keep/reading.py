@@ -17,6 +17,7 @@ DECIDES = {
     "wye.RandomChoice": "weights",
 }
 """The setting by which each node of a flow parts its samples."""
+NOBODY = "nobody:"
 FORMULAS = ("formula", *DECIDES.values())
 
 
@@ -77,15 +78,35 @@ class Reading:
     def __init__(self, description: Description) -> None:
         self.description = description
         self.reached = {path: reached(entry) for path, entry in description.parts.items()}
+        self.further: dict[str, list[str]] = {}
+        for path, first in description.same.items():
+            self.further.setdefault(first, []).append(path)
 
     def of(self, key: str) -> str:
-        """The conditions under which a tensor is read, in order; or who reads it once for all."""
+        """The conditions under which a tensor is read, in order; or who reads it once for all.
+
+        One that stands in several places is read there too.
+        """
+        ties = [further for further, first in self.description.ties.items() if first == key]
+        found = dict.fromkeys(self._by(one) for name in (key, *ties) for one in (name, *self._elsewhere(name)))
+        return " | ".join([one for one in found if not one.startswith(NOBODY)] or found)
+
+    def _elsewhere(self, key: str) -> Iterator[str]:
+        """The same key by the other paths to the modules that hold it."""
+        names = key.split(".")
+        for length in range(1, len(names)):
+            for path in self.further.get(".".join(names[:length]), ()):
+                yield ".".join([path, *names[length:]])
+
+    def _by(self, key: str) -> str:
         ways: list[str] = []
         for path, entry, name in self._way(key):
             known, decides = self.reached[path], DECIDES.get(entry.kind)
             unread = known is not None and name in parts_of(entry) and name not in known
             if unread:
-                return f"nobody: {self._named(path, entry)} does not read {name}"
+                return f"{NOBODY} {self._named(path, entry)} does not read {name}"
+            if not entry.kind.startswith(("wye.", "nn.")) or entry.opaque:
+                ways.append(f"{path or 'the model'}, as {entry.kind} runs it")
             if decides is None:
                 continue
             if name in entry.settings.get("stages", ()):

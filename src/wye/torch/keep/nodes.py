@@ -43,8 +43,6 @@ def arguments_of(module: nn.Module) -> Settings:
         return {"names": module.names}
     if isinstance(module, Called):
         return {"function": module.function}
-    if isinstance(module, Chain):
-        return {"stages": module.stage_names(), **({"shared": sorted(module.shared)} if module.shared else {})}
     if isinstance(module, Join):
         return _of_join(module)
     return _of_node(module) if isinstance(module, Node) else {}
@@ -75,7 +73,11 @@ def _of_join(join: Join) -> Settings:
 
 
 def _of_node(node: Node) -> Settings:
-    found: Settings = {"stages": node.stage_names()}
+    found: Settings = {"stages": node.stage_names(), "wants": sorted(node.wants)}
+    if node.shared:
+        found["shared"] = sorted(node.shared)
+    if isinstance(node, Chain):
+        return found
     if "_condition" in node.__dict__:
         source = node._condition.source
         found[node._condition.what] = Held("module") if isinstance(source, nn.Module) else source
@@ -85,15 +87,13 @@ def _of_node(node: Node) -> Settings:
             found[name] = list(value) if isinstance(value, tuple) else value
     defaults: Settings = {"per": node._usual, "eval": None}
     found |= {name: value for name, value in (("per", node.per), ("eval", node._eval)) if value != defaults[name]}
-    if node.shared:
-        found["shared"] = sorted(node.shared)
     if isinstance(node, Switch | RandomChoice):
         found["passes"] = node._passes
     if isinstance(node, Repeat):
         found["one"] = node._many is None
     if "dice" in node._modules:
         found["dice"] = True
-    return found | {"wants": sorted(node.wants)} | _of_parts(node)
+    return found | _of_parts(node)
 
 
 def tensors_of(module: nn.Module) -> set[str]:
@@ -169,6 +169,7 @@ def _called(settings: Settings, child: Child, parts: Settings) -> nn.Module:
 def _chain(settings: Settings, child: Child, parts: Settings) -> nn.Module:
     chain = Chain()
     chain._hold_stages({name: child(name) for name in settings["stages"]}, settings.get("shared", ()))
+    chain.wants |= frozenset(settings["wants"])
     return chain
 
 

@@ -158,7 +158,8 @@ def load_weights(model: nn.Module, path: Path, *, strict: bool = True) -> Loaded
     )
     if strict and not found.whole:
         fix = "build the model alike, or fill what fits: wye.load_weights(model, path, strict=False)"
-        raise FileError("the weights of the file are not those of the model.", sealed.path, f"\n{found}", fix)
+        got = str(found).replace("\n", "\n       ")
+        raise FileError("the weights of the file are not those of the model.", sealed.path, got, fix)
     on_nothing = any(tensor.is_meta for tensor in state.values())
     model.load_state_dict({key: tensors[held[key]] for key in matched}, strict=False, assign=on_nothing)
     return found
