@@ -198,5 +198,3 @@ def _walk(parts: Mapping[str, Entry], same: Mapping[str, str]) -> list[str]:
         if path not in same:
             waiting += [within(path, name) for name in reversed(parts[path].holds)]
     return found
-
-

@@ -63,7 +63,9 @@ class Contents:
             ("shared", "is"): list(self.shared.items()),
             ("opaque part", "class"): [(name or "the model", self.modules[name]) for name in self.opaque],
         }
-        return "\n\n".join([f"{top}, {self.size:,} bytes", *(_table(head, rows) for head, rows in groups.items() if rows)])
+        return "\n\n".join(
+            [f"{top}, {self.size:,} bytes", *(_table(head, rows) for head, rows in groups.items() if rows)]
+        )
 
 
 def inspect(path: Path) -> Contents:
@@ -139,7 +141,10 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as what stands in them; more lines of a formula stand beneath its first."""
-    widths = [max(len(_printable(line)) for row in (head, *rows) for line in row[column].split("\n")) for column in range(len(head))]
+    widths = [
+        max(len(_printable(line)) for row in (head, *rows) for line in row[column].split("\n"))
+        for column in range(len(head))
+    ]
     lines = list[str]()
     for row in (head, *rows):
         cells = [[_printable(line) for line in cell.split("\n")] for cell in row]

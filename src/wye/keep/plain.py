@@ -1,4 +1,4 @@
-"""Settings as plain values of JSON, and back: what Python knows and JSON does not is an object with one key, its kind."""
+"""Settings in words of JSON, and back: what Python knows and JSON does not is an object with one key, its kind."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ def written(value: Any, special: Special, name: str, where: str) -> Any:
     Raises:
         PartError: it is none of these.
     """
-    if isinstance(value, np.generic):
-        value = value.item()
-    kind = type(value)
+    value = _of_python(value)
+    kind: Any = type(value)
     if value is None or kind in (bool, int, str):
         return value
     if kind is float:
@@ -42,12 +41,17 @@ def written(value: Any, special: Special, name: str, where: str) -> Any:
     if kind is list or kind is tuple:
         items = [written(item, special, name, where) for item in value]
         return items if kind is list else {"tuple": items}
-    if kind is dict and all(type(key) is str for key in value):
+    if kind is dict and all(isinstance(key, str) for key in value):
         return {"dict": {key: written(item, special, key, where) for key, item in value.items()}}
     known = special(value)
     if known is None:
         raise _unwritten(name, value, where)
     return {known[0]: known[1]}
+
+
+def _of_python(value: Any) -> Any:
+    """A number of NumPy as one of Python."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _unwritten(name: str, value: object, where: str) -> PartError:

@@ -55,8 +55,8 @@ def formulas_of(entry: Entry) -> dict[str, str]:
 
 def reached(entry: Entry) -> set[str] | None:
     """The names that the formulas of a Join or a node read, named ones where they are reached; None: a function may."""
-    own = [entry.settings[name] for name in FORMULAS if name in entry.settings]
-    waiting = [value["formula"] for value in own if isinstance(value, dict) and "formula" in value]
+    own: list[Any] = [entry.settings[name] for name in FORMULAS if name in entry.settings]
+    waiting: list[str] = [value["formula"] for value in own if isinstance(value, dict) and "formula" in value]
     if len(waiting) < len(own) and entry.kind in ("wye.Join", "wye.Objective"):
         return None
     parts, found = parts_of(entry), set[str]()

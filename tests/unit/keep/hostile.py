@@ -85,8 +85,12 @@ def join(formula: Any, **parts: Any) -> bytes:
     return one("wye.Join", formula=formula, inputs=["x"], parts={"dict": parts})
 
 
+RELU = '"format":1,"parts":{"":{"class":"nn.ReLU"}}}'
 OS = "__import__('os').system('touch ran')"
-MANY = {f"m{place}": {"class": "nn.LSTM", "settings": {"input_size": 2, "hidden_size": 2, "num_layers": 99}} for place in range(9)}
+MANY = {
+    f"m{place}": {"class": "nn.LSTM", "settings": {"input_size": 2, "hidden_size": 2, "num_layers": 99}}
+    for place in range(9)
+}
 FILES: dict[str, Callable[[], bytes]] = {
     # code in names
     "a command as a class": lambda: one("os.system"),
@@ -112,7 +116,9 @@ FILES: dict[str, Callable[[], bytes]] = {
     "a module above": lambda: one("nn.ReLU", inplace={"module": "../weight"}),
     "a module within itself": lambda: one("wye.Frozen", "module", x={"module": ""}),
     "a circle of shared modules": lambda: chained("a", "b", same={"a": "b", "b": "a"}),
-    "a module shared with what it holds": lambda: chained("a", a={"class": "nn.Sequential", "holds": ["b"]}, same={"a.b": "a"}),
+    "a module shared with what it holds": lambda: chained(
+        "a", a={"class": "nn.Sequential", "holds": ["b"]}, same={"a.b": "a"}
+    ),
     "a part that nobody holds": lambda: model({"": LINEAR, "lost": LINEAR}),
     "a stage that is not there": lambda: chained("a"),
     # sizes
@@ -131,7 +137,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "a layer of 10**12 weights": lambda: one("nn.Linear", in_features=10**6, out_features=10**6, bias=False),
     "a thousand million layers": lambda: one("nn.LSTM", input_size=2, hidden_size=2, num_layers=10**9),
     "many recurrent layers": lambda: chained(*MANY, **MANY),
-    "a number of a million digits": lambda: sealed('"format":1,"parts":{"":{"class":"nn.ReLU","settings":{"inplace":' + "9" * 10**6 + "}}}}"),
+    "a number of a million digits": lambda: sealed(RELU[:-3] + ',"settings":{"inplace":' + "9" * 10**6 + "}}}}"),
     "a formula of 100,000 characters": lambda: join({"formula": "x + " * 25_000 + "x"}),
     "a power that never ends": lambda: join({"formula": "x * 9**9**9**9**9"}),
     "depth without end": lambda: node("wye.While", condition=True, max_steps=float("1e308")),
@@ -139,8 +145,8 @@ FILES: dict[str, Callable[[], bytes]] = {
     "JSON 100,000 deep": lambda: deep(100_000),
     "JSON 900 deep": lambda: deep(900),
     "modules 1,000 deep": lambda: long_path(1000),
-    "a key twice in the header": lambda: sealed('"format":1,"parts":{"":{"class":"nn.ReLU"}}}', json.dumps(WEIGHT)[1:-1] + "," + json.dumps(WEIGHT)[1:]),
-    "a key twice in the description": lambda: sealed('"format":1,"parts":{"":{"class":"nn.ReLU","class":"os.system"}}}'),
+    "a key twice in the header": lambda: sealed(RELU, json.dumps(WEIGHT)[1:-1] + "," + json.dumps(WEIGHT)[1:]),
+    "a key twice in the description": lambda: sealed(RELU[:-3] + ',"class":"os.system"}}}'),
     "a format to come": lambda: sealed('"format":2,"parts":{}}'),
     "no format": lambda: sealed('"parts":{"":{"class":"nn.ReLU"}}}'),
     "no model": lambda: sealed('"format":1,"parts":{}}'),
@@ -150,7 +156,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "settings that are a text": lambda: model({"": {"class": "nn.ReLU", "settings": OS}}),
     "weights that no layer has": lambda: one("nn.ReLU", inplace=False),
     "a choice of weights that are none": lambda: node("wye.RandomChoice", weights={"float": "nan"}),
-    "bytes that are no text": lambda: sealed('"format":1,"parts":{"":{"class":"nn.ReLU"}}}', json.dumps(WEIGHT)[1:].replace("weight", "\xff\xfe")),
+    "bytes that are no text": lambda: sealed(RELU, json.dumps(WEIGHT)[1:].replace("weight", "\xff\xfe")),
     # pickles by another name
     "a pickle": lambda: pickle.dumps(Runs(), 2),
     "a pickle of the oldest kind": lambda: pickle.dumps(Runs(), 0),

@@ -20,7 +20,8 @@ import wye
 GB = 2**30
 SECONDS = 5
 FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "os.remove", "os.rename", "os.mkdir", "os.rmdir",
-             "subprocess.Popen", "pickle.find_class", "socket.", "ctypes.", "shutil.", "marshal.", "import")  # fmt: skip
+             "subprocess.Popen", "pickle.find_class", "socket.", "ctypes.", "shutil.", "marshal.",
+             "import")  # fmt: skip
 seen: list[str] = []
 watching = False
 
@@ -65,7 +66,11 @@ def main(folder: Path) -> None:
     signal.signal(signal.SIGPROF, too_long)
     model = wye.Chain(nn.LSTM(2, 2), wye.Join("x * 2 + t", t=wye.Schedule("step")), nn.Linear(2, 2))
     wye.save(model, folder / "good")  # loads once all that torch loads late
-    readers = {"load": wye.load, "inspect": wye.inspect, "weights": lambda path: wye.load_weights(nn.Linear(3, 3), path)}
+    readers = {
+        "load": wye.load,
+        "inspect": wye.inspect,
+        "weights": lambda path: wye.load_weights(nn.Linear(3, 3), path),
+    }
     for read in readers.values():
         outcome(read, folder / "good")
     seen.clear()
@@ -73,7 +78,9 @@ def main(folder: Path) -> None:
     if pages:
         limit = pages * resource.getpagesize() + GB
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    found: dict[str, dict[str, str]] = {"good": {name: outcome(read, folder / "good") for name, read in readers.items()}}
+    found: dict[str, dict[str, str]] = {
+        "good": {name: outcome(read, folder / "good") for name, read in readers.items()}
+    }
     for path in sorted(folder.glob("*.safetensors")):
         found[path.stem] = {name: outcome(read, path) for name, read in readers.items()}
     print(json.dumps({"found": found, "seen": seen, "ran": [str(path) for path in Path().glob("ran")]}))

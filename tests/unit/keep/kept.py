@@ -1,4 +1,4 @@
-"""Models to be saved, each with inputs: every module of wye with every option, each loss, and the models of examples."""
+"""Models to be saved, each with inputs: every module of wye with every option, each loss, and those of the examples."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import torch
 from torch import Tensor, nn
 
 import wye
-from examples import early_exit, m06_layer_under_a_condition, m11_adaptive_image_processing, m16_weight_per_sample
 from examples import (
     digits,
+    early_exit,
     m01_two_losses,
     m03_two_modules,
     m04_intermediate_values,
+    m06_layer_under_a_condition,
     m07_random_depth_distinct,
     m08_random_depth_shared,
     m09_loop_on_the_data,
+    m11_adaptive_image_processing,
     m14_importance_mask,
+    m16_weight_per_sample,
     m21_dynamic_graph_or_tree,
     m22_how_weights_move,
     m24_never_meets_the_condition,
@@ -88,7 +91,8 @@ def infinite() -> Kept:
 
 def objective() -> Kept:
     net = wye.Objective(
-        "ce + beta * far", ce="cross_entropy(net(x), label)", far="mean(net(x) ** 2)", net=line(4, 3), on_nonfinite="raise",
+        "ce + beta * far", ce="cross_entropy(net(x), label)", far="mean(net(x) ** 2)", net=line(4, 3),
+        on_nonfinite="raise",
         beta=wye.Schedule("step / 4"), strict=False,
     )  # fmt: skip
     net.advance()
@@ -99,14 +103,23 @@ def objective() -> Kept:
 
 
 def chain() -> Kept:
-    net = wye.Chain(line(), "relu(x[b, k]) * gain[k]", deep=wye.Chain(line(), nn.Tanh()), gate=wye.Join("x * y"), shared=("gain",))
+    net = wye.Chain(
+        line(), "relu(x[b, k]) * gain[k]", deep=wye.Chain(line(), nn.Tanh()), gate=wye.Join("x * y"), shared=("gain",)
+    )
     return net[1:], {"x": x(4), "gain": torch.rand(4), "y": x(4)}
 
 
 def when() -> Kept:
     """Both branches, a condition that calls a part, and one that was switched to read less."""
     score = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
-    both = wye.When("score(x) + bias > bound", line(), nn.Sequential(line(), nn.ReLU()), score=score, bias=torch.zeros(()), bound=0.1)
+    both = wye.When(
+        "score(x) + bias > bound",
+        line(),
+        nn.Sequential(line(), nn.ReLU()),
+        score=score,
+        bias=torch.zeros(()),
+        bound=0.1,
+    )
     less = wye.When("norm(x) > control", line())
     less.condition = "mean(x) > 0"
     return wye.Chain(both=both, less=less), {"x": x(4), "control": torch.rand(N)}
@@ -171,7 +184,9 @@ def all_exits() -> Kept:
 def takes() -> Kept:
     """A layer whose masks come under another name, with a mask that all samples share."""
     layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True, norm_first=True, activation="gelu")
-    net = wye.Chain(wye.Takes(layer, src_key_padding_mask="padding", src_mask="causal"), nn.LayerNorm(8), shared=("causal",))
+    net = wye.Chain(
+        wye.Takes(layer, src_key_padding_mask="padding", src_mask="causal"), nn.LayerNorm(8), shared=("causal",)
+    )
     padding = torch.zeros(N, 3, dtype=torch.bool)
     padding[:, 2] = True
     return net, {"x": x(3, 8), "padding": padding, "causal": nn.Transformer.generate_square_subsequent_mask(3).isinf()}
@@ -194,15 +209,15 @@ def tied() -> Kept:
     read = nn.Embedding(4, 3)
     read.weight = decode.weight
     first, second = wye.Join("x * mask", mask=mask), wye.Join("x + mask", mask=mask)
-    return wye.Chain(first=first, encode=encode, decode=decode, second=second, read="x", kept=wye.Join("x + 0 * sum(table(id))", table=read)), {
-        "x": x(4), "id": torch.tensor([0, 1, 2, 3, 0, 1])
-    }  # fmt: skip
+    kept = wye.Join("x + 0 * sum(table(id))", table=read)
+    net = wye.Chain(first=first, encode=encode, decode=decode, second=second, kept=kept)
+    return net, {"x": x(4), "id": torch.tensor([0, 1, 2, 3, 0, 1])}
 
 
 def dtypes() -> Kept:
     """Tensors of every kind that a file has."""
-    kinds = (torch.float64, torch.bfloat16, torch.float16, torch.int8, torch.uint8, torch.int16, torch.int32, torch.bool,
-             torch.complex64, torch.uint16, torch.float8_e4m3fn)  # fmt: skip
+    kinds = (torch.float64, torch.bfloat16, torch.float16, torch.int8, torch.uint8, torch.int16, torch.int32,
+             torch.bool, torch.complex64, torch.uint16, torch.float8_e4m3fn)  # fmt: skip
     parts = {f"k{place}": torch.tensor([0, 1, 1]).to(dtype) for place, dtype in enumerate(kinds)}
     return wye.Join("x + k0", **parts), {"x": torch.randn(N, 3, dtype=torch.float64)}
 
@@ -284,7 +299,10 @@ def of_examples() -> dict[str, Callable[[], Kept]]:
             {"pred": x(8, 8), "label": x(8, 8)},
         ),
         "m16_loss": lambda: (m16_weight_per_sample.weighted_error(), {**pred, "w": control}),
-        "m16_table": lambda: (m16_weight_per_sample.weighted_by_id(torch.rand(40)), {**pred, "id": 5 * torch.arange(N)}),
+        "m16_table": lambda: (
+            m16_weight_per_sample.weighted_by_id(torch.rand(40)),
+            {**pred, "id": 5 * torch.arange(N)},
+        ),
         "m21": lambda: (m21_dynamic_graph_or_tree.network(), image),
         "m21_shared": lambda: (m21_dynamic_graph_or_tree.network(shared=True), image),
         "m22": lambda: (m22_how_weights_move.depth_network(), image),
@@ -302,4 +320,3 @@ OWN = (
     choice, exits, all_exits, takes, shared, tied, dtypes, resting, containers, nothing, pictures,
 )  # fmt: skip
 MODELS: dict[str, Callable[[], Kept]] = {**{make.__name__: make for make in OWN}, **losses(), **of_examples()}
-

@@ -119,7 +119,9 @@ def test_what_another_process_writes_is_left_alone(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a.safetensors"]
 
 
-def test_a_folder_that_is_swept_before_it_is_locked_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_swept_before_it_is_locked_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain, swept = aside._locked, []
 
     def locked(handle: int, wait: bool) -> bool:

@@ -1,4 +1,4 @@
-"""A file read in a fresh process gives the same model: its outputs and gradients to the bit, its keys, and its bytes."""
+"""A file read in a fresh process gives the same model: outputs and gradients to the bit, its keys, and its bytes."""
 
 from __future__ import annotations
 

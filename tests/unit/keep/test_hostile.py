@@ -57,7 +57,11 @@ def test_the_hook_sees(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What it is there for is noticed, and no more."""
     monkeypatch.setattr(hostile_run, "watching", True)
     monkeypatch.setattr(hostile_run, "seen", [])
-    for event, args in (("os.system", ("touch ran",)), ("import", ("antigravity",)), ("pickle.find_class", ("os", "x"))):
+    for event, args in (
+        ("os.system", ("touch ran",)),
+        ("import", ("antigravity",)),
+        ("pickle.find_class", ("os", "x")),
+    ):
         hostile_run.hook(event, args)
     hostile_run.hook("open", ("a", "wb", 0))
     hostile_run.hook("open", ("a", "rb", 0))

@@ -25,7 +25,9 @@ def model() -> wye.Chain:
     inner = wye.Chain(wye.While("norm(x) < 10", wye.Join("2 * a(x)", a=one, b=nn.PReLU()), max_steps=3))
     net = wye.Chain(
         first=nn.Linear(2, 2).half(),
-        gate=wye.When("score(x) > bound", inner, one, score=nn.Sequential(nn.Linear(2, 1), nn.Flatten(0)), bound=0.5, rest=1.0),
+        gate=wye.When(
+            "score(x) > bound", inner, one, score=nn.Sequential(nn.Linear(2, 1), nn.Flatten(0)), bound=0.5, rest=1.0
+        ),
         deep=wye.Repeat([nn.Tanh(), nn.PReLU()], "die(0, 2)"),
         body=Unknown(),
     )

@@ -156,7 +156,14 @@ BUILT: dict[str, tuple[Any, ...]] = {
 }
 NORM: dict[str, Any] = {"affine": False, "track_running_stats": False}
 INSTANCE: dict[str, Any] = {"affine": True, "track_running_stats": True, "bias": False}
-CONV: dict[str, Any] = {"stride": 2, "groups": 2, "bias": False, "padding_mode": "circular", "dilation": 2, "padding": 1}
+CONV: dict[str, Any] = {
+    "stride": 2,
+    "groups": 2,
+    "bias": False,
+    "padding_mode": "circular",
+    "dilation": 2,
+    "padding": 1,
+}
 TRANSPOSED = {**{name: value for name, value in CONV.items() if name != "padding_mode"}, "output_padding": 1}
 MORE: dict[str, list[dict[str, Any]]] = {
     "AdaptiveMaxPool3d": [{"output_size": 3, "return_indices": True}],
@@ -186,7 +193,9 @@ MORE: dict[str, list[dict[str, Any]]] = {
     "LSTMCell": [{"input_size": 4, "hidden_size": 3, "bias": False}],
     "LayerNorm": [{"normalized_shape": 4, "elementwise_affine": False}],
     "MaxPool2d": [{"kernel_size": 3, "dilation": 2, "return_indices": True, "ceil_mode": True}],
-    "MaxPool3d": [{"kernel_size": 3, "stride": 2, "padding": 1, "dilation": 2, "return_indices": True, "ceil_mode": True}],
+    "MaxPool3d": [
+        {"kernel_size": 3, "stride": 2, "padding": 1, "dilation": 2, "return_indices": True, "ceil_mode": True}
+    ],
     "MaxUnpool2d": [{"kernel_size": 3, "stride": 2, "padding": 1}],
     "MaxUnpool3d": [{"kernel_size": 3, "stride": 2, "padding": 1}],
     "Unfold": [{"kernel_size": 2, "dilation": 2}],
@@ -195,7 +204,7 @@ MORE: dict[str, list[dict[str, Any]]] = {
     "UpsamplingNearest2d": [{"scale_factor": 2.0}],
 }  # fmt: skip
 """Further builds, for arguments that do not go with those above."""
-ONE = dict.fromkeys(("ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"), {"padding_mode"})
+ONE = {f"ConvTranspose{axes}d": {"padding_mode"} for axes in (1, 2, 3)}
 """Arguments that have one value alone."""
 BUILDS = [(name, args, {}) for name, args in BUILT.items()]
 BUILDS += [(name, (), given) for name, builds in MORE.items() for given in builds]

@@ -14,7 +14,9 @@ from tests.unit.keep.kept import MODELS
 
 def looped(width: int = 4) -> wye.Chain:
     mid = wye.Join("relu(mid(x))", mid=nn.Linear(width, width))
-    return wye.Chain(first=nn.Linear(3, width), loop=wye.While("norm(x) < 10", mid, max_steps=9), last=nn.Linear(width, 2))
+    return wye.Chain(
+        first=nn.Linear(3, width), loop=wye.While("norm(x) < 10", mid, max_steps=9), last=nn.Linear(width, 2)
+    )
 
 
 def counted(width: int = 4, rounds: int = 2) -> wye.Chain:
@@ -63,8 +65,9 @@ def test_an_optimizer_goes_on_with_the_weights(tmp_path: Path) -> None:
 
 def test_strict_refuses_and_changes_nothing(tmp_path: Path) -> None:
     net = looped()
-    other = wye.Chain(first=nn.Linear(3, 4), loop=wye.Repeat(wye.Join("relu(mid(x))", mid=nn.Linear(4, 4, bias=False)), 2),
-                      last=nn.Linear(4, 5), more=nn.LayerNorm(5))  # fmt: skip
+    mid = wye.Join("relu(mid(x))", mid=nn.Linear(4, 4, bias=False))
+    more = {"last": nn.Linear(4, 5), "more": nn.LayerNorm(5)}
+    other = wye.Chain(first=nn.Linear(3, 4), loop=wye.Repeat(mid, 2), **more)
     before = {key: one.clone() for key, one in other.state_dict().items()}
     with pytest.raises(wye.FileError) as caught:
         wye.load_weights(other, file(net, tmp_path))
@@ -106,4 +109,6 @@ def test_a_model_without_values_is_filled(tmp_path: Path) -> None:
     with torch.device("meta"):
         other = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     wye.load_weights(other, file(net, tmp_path))
-    assert all(torch.equal(one, two) for one, two in zip(net.state_dict().values(), other.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(one, two) for one, two in zip(net.state_dict().values(), other.state_dict().values(), strict=True)
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,9 @@ from wye.torch.keep import registry
 
 
 @pytest.fixture(autouse=True)
-def _own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "CLASSES", dict(registry.CLASSES))
     monkeypatch.setattr(registry, "FUNCTIONS", dict(registry.FUNCTIONS))
-    yield
 
 
 class Plain(nn.Module):

@@ -101,7 +101,9 @@ def test_dice_go_on_where_they_were(tmp_path: Path) -> None:
         for _ in range(20):
             before = {name: path.samples for name, path in net.paths.items()}
             net(torch.ones(1, 4))
-            falls[-1].append(next(int(n[-1]) for n, p in net.paths.items() if n.startswith("times") and p.samples > before[n]))
+            falls[-1].append(
+                next(int(n[-1]) for n, p in net.paths.items() if n.startswith("times") and p.samples > before[n])
+            )
             wye.tick(net)
     assert falls[0] == falls[1]
     assert len(set(falls[0])) > 1
@@ -158,7 +160,9 @@ def test_channels_last(tmp_path: Path) -> None:
     model[0].to(memory_format=torch.channels_last)
     model[1].weight = nn.Parameter(model[1].weight.detach().contiguous(memory_format=torch.channels_last_3d))
     again = kept(model, tmp_path)
-    assert [one.stride() for one in again.state_dict().values()] == [one.stride() for one in model.state_dict().values()]
+    assert [one.stride() for one in again.state_dict().values()] == [
+        one.stride() for one in model.state_dict().values()
+    ]
 
 
 def test_a_compiled_model_is_saved_as_what_it_compiles(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """From a model to its description and its tensors."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -7,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ...errors import PartError, listed
 from ...keep.description import Description, Entry, resolved, within
@@ -59,7 +62,9 @@ def describe(model: nn.Module) -> tuple[Description, dict[str, Tensor]]:
         elif resolved(key, same) != first:
             ties[key] = first
     still = [key for key, one in tensors.items() if isinstance(one, nn.Parameter) and not one.requires_grad]
-    last = [key for key, one in tensors.items() if (way := LAST.get(one.dim())) and one.is_contiguous(memory_format=way)]
+    last = [
+        key for key, one in tensors.items() if (way := LAST.get(one.dim())) and one.is_contiguous(memory_format=way)
+    ]
     last = [key for key in last if not tensors[key].is_contiguous()]
     return Description(parts, same, ties, tuple(still), tuple(last)), tensors
 
@@ -105,7 +110,9 @@ def _entry(path: str, module: nn.Module) -> Entry:
     names, resting = tuple(held(module)), not module.training
     found = own(path, module)
     if found is None:
-        kind = f"KerasLayer of {type(module.layer).__name__}" if isinstance(module, KerasLayer) else type(module).__name__
+        kind = (
+            f"KerasLayer of {type(module.layer).__name__}" if isinstance(module, KerasLayer) else type(module).__name__
+        )
         return Entry(kind, {}, names, opaque=True, eval=resting)
     _check_whole(path, module, found[0])
     return Entry(*found, names, eval=resting)
@@ -120,7 +127,7 @@ def _check_whole(path: str, module: nn.Module, kind: str) -> None:
         fix = "write a class of your own and register it: @wye.register"
         raise PartError("a layer has another forward than its class.", where, "forward = ...", fix)
     there, made = tensors_of(module), _made(module, kind)
-    odd = [name for name in (there | made) if there.get(name) != made.get(name)]
+    odd = [name for name in sorted(there | made) if there.get(name) != made.get(name)]
     if odd:
         got = ", ".join(f"{name} {_shape(there, name)} instead of {_shape(made, name)}" for name in odd)
         fix = "make them its own, as torch.nn.utils.prune.remove does; or write a class and register it: @wye.register"
@@ -160,7 +167,7 @@ def _check_tensor(key: str, tensor: object) -> None:
     if not isinstance(tensor, Tensor):
         got, fix = type(tensor).__name__, "keep it in a buffer, or in the arguments of a registered class"
         raise PartError("only tensors stand in a file beside the description.", where, got, fix)
-    if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+    if is_lazy(tensor):
         got, fix = "a lazy layer", "run the model once on a batch, which gives it its shape"
         raise PartError("a weight has no shape yet.", where, got, fix)
     if tensor.is_meta:

@@ -85,7 +85,7 @@ def built(kind: str, settings: Mapping[str, Any], holds: Callable[[str], int], c
     if layer in (nn.TransformerEncoder, nn.TransformerDecoder):
         given = dict(settings)
         norm = child("norm") if given.pop("norm") else None
-        return layer(child("layers.0"), holds("layers"), norm=norm, **given)
+        return cast(Any, layer)(child("layers.0"), holds("layers"), norm=norm, **given)
     return layer(**settings)
 
 
@@ -119,7 +119,7 @@ def _transformer_layer(layer: nn.Module) -> dict[str, Any]:
 
 def _transformer(layer: nn.Module) -> dict[str, Any]:
     encoder = {name: getattr(layer, name) for name in ("enable_nested_tensor", "mask_check") if hasattr(layer, name)}
-    return {"norm": layer.norm is not None, **encoder}
+    return {"norm": layer.norm is not None, **encoder}  # pyright: ignore[reportUnnecessaryComparison]
 
 
 def _distance(layer: nn.Module) -> dict[str, Any]:

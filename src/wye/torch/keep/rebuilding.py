@@ -16,7 +16,7 @@ from ...keep.sealed import WHOLE, Stored
 from ..keras_layer import adopted
 from . import layers, nodes, registry
 from .describing import DTYPES, held, own
-from .values import Unregistered, again
+from .values import UnregisteredError, again
 
 
 class Rebuilding:
@@ -69,7 +69,7 @@ class Rebuilding:
         for name in entry.holds:
             new = self._inside(within(path, name), inside.get(name))
             if new is not inside.get(name):
-                module._modules[name] = new
+                module._modules[name] = new  # pyright: ignore[reportPrivateUsage]
         for name in inside.keys() - set(entry.holds):
             got = f"{type(module).__name__} with `{name}`"
             fix = "give one that is built as the saved one was"
@@ -108,7 +108,7 @@ class Rebuilding:
             return self._from(path, entry)
         except FileError:
             raise
-        except Unregistered as error:
+        except UnregisteredError as error:
             what, fix = f"no function is registered here as `{error.args[0][:60]}`.", "import what registers it"
             raise FileError(what, self._at(path), entry.kind, fix) from error
         except Exception as error:
@@ -178,7 +178,9 @@ def _opaque(path: str, entry: Entry, where: str, given: Mapping[str, nn.Module])
     fix = f"give one that is built alike: {_given(path, entry)}"
     if not path:
         fix = f"read its weights into one: wye.load_weights({kind}(...), path)"
-    return FileError(f"{f'the part `{path}`' if path else 'the model'} is a {kind}, which its owner builds.", where, got, fix)
+    return FileError(
+        f"{f'the part `{path}`' if path else 'the model'} is a {kind}, which its owner builds.", where, got, fix
+    )
 
 
 def _become(there: nn.Module, new: nn.Module) -> None:

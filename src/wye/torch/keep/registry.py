@@ -1,4 +1,4 @@
-"""`register`: the names under which classes and functions stand in files. Nothing else is ever looked up from a file."""
+"""`register`: the names under which classes and functions stand in files; nothing else is looked up from one."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import save_file
@@ -81,13 +81,13 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def load(path: Path, parts: Mapping[str, Any] = {}) -> Any:  # noqa: B006
+def load(path: Path, parts: Mapping[str, Any] = {}) -> Any:
     """Builds the model again that `save` wrote, on the CPU.
 
     Args:
         path: of the file.
         parts: modules for what only their owner can build, by their paths, such as `{"body": TextTower()}`; they take
-            their weights from the file.
+            their weights from the file, and so do known modules inside them, with their formulas and settings.
 
     Returns:
         The model, of the class that was saved, with the same values, weights, dice and formulas; in training or in
@@ -180,7 +180,9 @@ def _read(sealed: Sealed) -> dict[str, Tensor]:
         except RuntimeError as error:
             got = f"`{key[:60]}`: {str(error).splitlines()[0][:120]}"
             raise FileError("a tensor of the file makes no sense.", sealed.path, got, WHOLE) from None
-        return memoryview(tensor.reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else memoryview(b"")
+        return (
+            memoryview(cast(Any, tensor.reshape(-1).view(torch.uint8).numpy())) if tensor.numel() else memoryview(b"")
+        )
 
     sealed.fill(place)
     return found

@@ -1,4 +1,4 @@
-"""What only torch knows of settings: dtypes, modules, tensors, registered functions; and wye's formulas and schedules."""
+"""Settings that are no plain values: dtypes, modules, tensors and registered functions; formulas and schedules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from . import registry
 from .registry import OwnTensor, name_of
 
 
-class Unregistered(LookupError):
+class UnregisteredError(LookupError):
     """A name in a file that is registered nowhere here."""
 
 
@@ -69,7 +69,7 @@ def again(child: Callable[[str], nn.Module], own: Callable[[str], torch.Tensor])
         if kind == "table":
             return Held(kind, told)
         if kind == "function" and told not in registry.FUNCTIONS:
-            raise Unregistered(told)
+            raise UnregisteredError(told)
         dtype = getattr(torch, told, None) if kind == "dtype" and told.isidentifier() else None
         if kind == "dtype" and not isinstance(dtype, torch.dtype):
             raise ValueError(f"no dtype `{told}`")
