@@ -8,7 +8,7 @@ import time
 
 import torch
 
-from . import axes, graphs, idle, join, keras_rows, loops, skipped, start, switch, watch, when
+from . import axes, graphs, idle, join, keep, keras_rows, loops, skipped, start, switch, watch, when
 from .memory import warm_heap
 from .table import table
 from .timing import versions
@@ -24,6 +24,7 @@ GROUPS = {
     "idle": ("a training step with the hooks of idle weights over one without", idle.rows),
     "watch": ("a training step that is watched over one that is not", watch.rows),
     "memory": ("what a long run that is watched adds to the process, in MB", watch.memory),
+    "keep": ("saving and loading over safetensors and a sha256 of the same bytes, CPU time", keep.rows),
     "join": ("Join over the module written by hand, CPU time", join.rows),
     "product": ("a product of matrices by named axes over a @ b.T, forward and backward", axes.product_rows),
     "keras_fit": ("fit on Keras over the same model written in keras.ops, a step", keras_rows.fit_rows),

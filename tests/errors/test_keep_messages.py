@@ -13,7 +13,7 @@ from torch.nn.utils import prune
 
 import wye
 from tests.errors.messages import cases, check
-from tests.unit.keep.hostile import sealed
+from tests.unit.keep.hostile import sealed  # noqa: F401  # a call in the text has it
 from wye.torch.keep import registry
 
 

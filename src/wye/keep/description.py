@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from ..errors import FileError, PartError
-from .sealed import BLANK, MOST, WHOLE, parsed
+from ..errors import FileError
+from .sealed import BLANK, WHOLE, parsed
 
 FORMAT = 1
 KEYS = ("still", "channels_last")
@@ -67,20 +67,12 @@ class Description:
     channels_last: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """For the header of a file, with a blank in the place of its seal.
-
-        Raises:
-            PartError: no file would be read again that has so long a header.
-        """
+        """For the header of a file, with a blank in the place of its seal."""
         found: dict[str, Any] = {"sha256": BLANK, "format": FORMAT}
         found["parts"] = {path: entry.as_json() for path, entry in self.parts.items()}
         found |= {name: dict(value) for name, value in (("same", self.same), ("ties", self.ties)) if value}
         found |= {name: list(value) for name in KEYS if (value := getattr(self, name))}
-        text = json.dumps(found, separators=(",", ":"), allow_nan=False)
-        if len(text) > MOST // 2:
-            got, fix = f"{len(text):,} characters of {MOST // 2:,}", "save its parts in files of their own"
-            raise PartError("the model has more parts than one file tells.", "save(...)", got, fix)
-        return text
+        return json.dumps(found, separators=(",", ":"), allow_nan=False)
 
     def first(self, key: str) -> str:
         """The key under which the file holds a tensor."""

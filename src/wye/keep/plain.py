@@ -33,7 +33,7 @@ def written(value: Any, special: Special, name: str, where: str) -> Any:
         PartError: it is none of these.
     """
     value = _of_python(value)
-    kind: Any = type(value)
+    kind = cast("type[object]", type(value))
     if value is None or kind in (bool, int, str):
         return value
     if kind is float:
@@ -51,7 +51,7 @@ def written(value: Any, special: Special, name: str, where: str) -> Any:
 
 def _of_python(value: Any) -> Any:
     """A number of NumPy as one of Python."""
-    return value.item() if isinstance(value, np.generic) else value
+    return cast(Any, value).item() if isinstance(value, np.generic) else value
 
 
 def _unwritten(name: str, value: object, where: str) -> PartError:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from math import prod
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, cast
 
-from ..errors import FileError
+from ..errors import FileError, PartError
 
 Path = str | os.PathLike[str]
 KEY = "wye"
@@ -23,9 +25,12 @@ BLANK = "0" * 64
 HEAD = b'{"__metadata__":{"wye":"{\\"sha256\\":\\"'
 """How each header begins, behind its length of 8 bytes."""
 PLACE = 8 + len(HEAD)
+END = PLACE + len(BLANK)
+LINE = 64
+"""The bytes of a line of the cache, at which the frameworks let tensors begin."""
+CHUNK = 2**18
 MOST = 16 * 2**20
 """The longest header in bytes: that of some 70,000 tensors."""
-CHUNK = 2**18
 SIZES = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F8_E8M0"), 1),
     **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
@@ -34,6 +39,15 @@ SIZES = {
 }
 """The dtypes of safetensors, and their bytes."""
 WHOLE = "take another copy of it, or save the model again"
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A tensor to be written: its dtype in the words of safetensors, its shape, and its bytes, lowest ones first."""
+
+    dtype: str
+    shape: Sequence[int]
+    data: memoryview
 
 
 @dataclass(frozen=True)
@@ -62,61 +76,74 @@ class Sealed:
     text: str
     tensors: Mapping[str, Stored]
     header: bytes
-    file: BinaryIO
-
-    def fill(self, place: Callable[[str], memoryview]) -> None:
-        """Reads each tensor into its place, in order, and compares the seal with what was read.
-
-        Args:
-            place: for a key the bytes that its tensor is to be read into, as many as it has.
-
-        Raises:
-            FileError: the file is not what was sealed; what was read is then worth nothing.
-        """
-        digest = hashlib.sha256(_blanked(self.header))
-        for key, stored in self.tensors.items():
-            view = place(key)[: stored.stop - stored.start]
-            for start in range(0, len(view), CHUNK):
-                self._read(view[start : start + CHUNK], digest)
-        self._compare(digest.hexdigest())
+    file: IO[bytes]
 
     def check(self) -> None:
-        """Compares the seal, and keeps nothing.
+        """Compares the seal with the bytes of the file.
 
         Raises:
             FileError: the file is not what was sealed.
         """
-        digest, scratch = hashlib.sha256(_blanked(self.header)), memoryview(bytearray(CHUNK))
-        left = max((stored.stop for stored in self.tensors.values()), default=0)
-        while left:
-            count = min(left, CHUNK)
-            self._read(scratch[:count], digest)
-            left -= count
-        self._compare(digest.hexdigest())
-
-    def _read(self, view: memoryview, digest: Any) -> None:
-        if self.file.readinto(view) != len(view):  # type: ignore[attr-defined]
-            raise damaged(self.path, "it ends before its tensors do")
-        digest.update(view)
-
-    def _compare(self, found: str) -> None:
-        sealed = self.header[PLACE : PLACE + len(BLANK)].decode("ascii", "replace")
+        found, sealed = _digest(self.file), self.header[PLACE:END].decode("ascii", "replace")
         if found != sealed:
             raise damaged(self.path, f"its sha256 is {found[:16]}..., and it was sealed with {sealed[:16]}...")
 
+    @property
+    def in_place(self) -> bool:
+        """Whether the path still leads to this file, and not to one that has taken its place since."""
+        return os.path.samestat(os.fstat(self.file.fileno()), os.stat(self.path))
 
-def seal(path: Path) -> None:
-    """Writes the seal into a file whose description begins with a blank one."""
+
+def write(path: Path, text: str, tensors: Mapping[str, Plain]) -> None:
+    """Writes a file of safetensors, and seals it.
+
+    Tensors whose bytes fill whole lines of the cache come first, and the header is as long as some of those: so almost
+    all lie where they can be used as they are, and give the bits that they gave in memory of their own.
+
+    Args:
+        path: of the file, which is not there yet.
+        text: the description of the model, which begins with a blank seal.
+        tensors: the tensors by key.
+    """
+    keys = sorted(tensors, key=lambda key: len(tensors[key].data) % LINE > 0)
+    table: dict[str, Any] = {"__metadata__": {KEY: text}}
+    end = 0
+    for key in keys:
+        start, end = end, end + len(tensors[key].data)
+        table[key] = {"dtype": tensors[key].dtype, "shape": tensors[key].shape, "data_offsets": [start, end]}
+    header = json.dumps(table, separators=(",", ":")).encode()
+    header += b" " * (-(8 + len(header)) % LINE)
+    if len(header) > MOST:
+        got, fix = f"{len(header):,} bytes of {MOST:,}", "save its parts in files of their own"
+        raise PartError("the model has more parts than one file tells.", "save(...)", got, fix)
     digest = hashlib.sha256()
-    with open(path, "r+b") as file:
-        begin = file.read(PLACE + len(BLANK))
-        assert begin[8:] == HEAD + BLANK.encode(), "safetensors writes a header in another order than it used to"
-        digest.update(begin)
-        scratch = memoryview(bytearray(CHUNK))
-        while count := file.readinto(scratch):
-            digest.update(scratch[:count])
+    with open(path, "xb", buffering=0) as file:
+        for data in (memoryview(len(header).to_bytes(8, "little") + header), *(tensors[key].data for key in keys)):
+            for start in range(0, len(data), CHUNK):  # hashed while it is still near
+                digest.update(data[start : start + CHUNK])
+                _put(file, data[start : start + CHUNK])
         file.seek(PLACE)
         file.write(digest.hexdigest().encode())
+
+
+def _put(file: FileIO, data: memoryview) -> None:
+    """All of it: a file may take less at once."""
+    while data:
+        data = data[file.write(data) :]
+
+
+def _digest(file: IO[bytes]) -> str:
+    """The sha256 of a file with a blank in the place of its seal; its pages are read where they are."""
+    digest = hashlib.sha256()
+    with (
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pages,
+        memoryview(pages) as view,
+        view[:PLACE] as begin,
+        view[END:] as rest,
+    ):
+        for part in (begin, BLANK.encode(), rest):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 @contextmanager
@@ -131,7 +158,7 @@ def opened(path: Path) -> Generator[Sealed, None, None]:
         yield _read_header(os.fspath(path), file)
 
 
-def _read_header(path: str, file: BinaryIO) -> Sealed:
+def _read_header(path: str, file: IO[bytes]) -> Sealed:
     size = os.fstat(file.fileno()).st_size
     begin = file.read(PLACE)
     length = int.from_bytes(begin[:8], "little")
@@ -221,7 +248,3 @@ def _stored(path: str, key: str, entry: Any) -> Stored:
     except (KeyError, TypeError, ValueError):
         pass
     raise FileError("a tensor of the file makes no sense.", path, f"`{key[:60]}`: {str(entry)[:120]}", WHOLE)
-
-
-def _blanked(header: bytes) -> bytes:
-    return header[:PLACE] + BLANK.encode() + header[PLACE + len(BLANK) :]

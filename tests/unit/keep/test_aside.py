@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 import wye
-from wye.keep import aside
+from wye.keep import aside, sealed
 
 ROOT = Path(__file__).parents[3]
 
@@ -37,19 +38,23 @@ def test_what_cannot_be_saved_leaves_the_old_file_whole(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a.safetensors"]
 
 
-@pytest.mark.parametrize("name", ["save_file", "seal"])
+@pytest.mark.parametrize("after", [0, 1, 2])
 def test_an_error_on_the_way_leaves_the_old_file_whole(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.safetensors"
     old = saved(path)
 
-    def fails(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+    def fails(file: FileIO, data: memoryview) -> None:
+        if len(puts) == after:
+            raise OSError(28, "No space left on device")
+        puts.append(file.write(data))
 
-    monkeypatch.setattr(f"wye.torch.keep.save.{name}", fails)
+    puts: list[int] = []
+    monkeypatch.setattr(sealed, "_put", fails)
     with pytest.raises(OSError, match="No space left"):
         wye.save(nn.Linear(2, 2), path)
+    assert len(puts) == after
     assert path.read_bytes() == old
     assert names(tmp_path) == ["a.safetensors"]
 

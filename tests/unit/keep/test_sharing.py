@@ -188,3 +188,22 @@ def test_what_was_counted_is_not_kept(tmp_path: Path) -> None:
     model(**given)
     again = kept(model, tmp_path)
     assert all(path.samples == 0 for path in again[0].paths.values())
+
+
+def test_what_was_loaded_outlives_its_file(tmp_path: Path) -> None:
+    """Weights lie on the pages of the file: one that is replaced or removed leaves them as they were."""
+    model, given = MODELS["repeat"]()
+    again = kept(model, tmp_path)
+    wye.save(nn.Linear(2, 2), tmp_path / "model.safetensors")
+    (tmp_path / "model.safetensors").unlink()
+    assert torch.equal(again(**given), model(**given))
+    optimizer = torch.optim.SGD(again.parameters(), lr=0.1)
+    again(**given).sum().backward()
+    optimizer.step()
+
+
+def test_weights_begin_where_torch_lets_them_begin(tmp_path: Path) -> None:
+    """Elsewhere products would give other last bits."""
+    model = nn.ModuleList([nn.Linear(width, 16) for width in range(1, 40)])
+    again = kept(model, tmp_path)
+    assert [one.data_ptr() % 64 for one in again.parameters()] == [0] * 78

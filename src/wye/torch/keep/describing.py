@@ -43,7 +43,7 @@ DTYPES: dict[str, torch.dtype] = {
 """The dtypes of files in the words of torch."""
 LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 """The other way for tensors of so many axes to lie in memory."""
-HELD = frozenset(DTYPES.values())
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def describe(model: nn.Module) -> tuple[Description, dict[str, Tensor]]:
@@ -172,8 +172,8 @@ def _check_tensor(key: str, tensor: object) -> None:
         raise PartError("a weight has no shape yet.", where, got, fix)
     if tensor.is_meta:
         raise PartError("a tensor holds no values.", where, "a tensor on meta", "fill it: load weights into the model")
-    if tensor.layout is not torch.strided or tensor.dtype not in HELD or type(tensor) not in (Tensor, nn.Parameter):
+    if tensor.layout is not torch.strided or tensor.dtype not in NAMES or type(tensor) not in (Tensor, nn.Parameter):
         kind = "" if type(tensor) in (Tensor, nn.Parameter) else f"{type(tensor).__name__} of "
         got = f"{kind}{str(tensor.dtype)[6:]}, {str(tensor.layout)[6:]}"
-        fix = f"give a dense one of {listed(sorted(str(dtype)[6:] for dtype in HELD))}"
+        fix = f"give a dense one of {listed(sorted(str(dtype)[6:] for dtype in NAMES))}"
         raise PartError("no file holds a tensor of this kind.", where, got, fix)

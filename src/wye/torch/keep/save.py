@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ...errors import FileError, InputError
 from ...keep.aside import written_aside
-from ...keep.description import described, within
-from ...keep.sealed import KEY, WHOLE, Sealed, opened, seal
+from ...keep.description import Description, described, within
+from ...keep.sealed import LINE, WHOLE, Plain, Stored, opened, write
 from ...keep.weights import Loaded
-from .describing import DTYPES, LAST, describe
+from .describing import LAST, NAMES, describe
 from .nodes import numbers_of
 from .rebuilding import Rebuilding
 
@@ -57,8 +58,7 @@ def save(model: nn.Module, path: Path) -> None:
     description, tensors = describe(model)
     text = description.text()
     with torch.no_grad(), written_aside(path) as aside:
-        save_file(_apart(tensors), aside, metadata={KEY: text})
-        seal(aside)
+        write(aside, text, {key: _plain(tensor) for key, tensor in tensors.items()})
 
 
 def _bare(model: Any) -> Any:
@@ -68,21 +68,18 @@ def _bare(model: Any) -> Any:
     return model
 
 
-def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors on the CPU, each with memory of its own."""
-    found, places = dict[str, Tensor](), set[int]()
-    for key, tensor in tensors.items():
-        one = tensor.detach().cpu().contiguous()
-        place = one.untyped_storage().data_ptr()
-        if one.numel() and (place in places or one.untyped_storage().nbytes() != one.nbytes):
-            one = one.clone()
-        places.add(one.untyped_storage().data_ptr())
-        found[key] = one
-    return found
+def _plain(tensor: Tensor) -> Plain:
+    """A tensor as it is written; its bytes are read where they are, if they lie one after the other."""
+    shown = tensor.detach().cpu().contiguous().reshape(-1)
+    data: Any = shown.view(torch.uint8).numpy() if shown.numel() else b""
+    return Plain(NAMES[tensor.dtype], list(tensor.shape), memoryview(data))
 
 
 def load(path: Path, parts: Mapping[str, Any] = {}) -> Any:
     """Builds the model again that `save` wrote, on the CPU.
+
+    The seal is compared before anything is built. Weights lie on the pages of the file until they are written to, as
+    safetensors leaves them: a file that is in use is replaced, as `save` does it, and never written into.
 
     Args:
         path: of the file.
@@ -96,17 +93,30 @@ def load(path: Path, parts: Mapping[str, Any] = {}) -> Any:
     Raises:
         FileError: it is no file of `save`, or damaged; an opaque part is not given; a class is not registered.
         OSError: there is no such file.
+
+    Example:
+        >>> import tempfile, torch, wye
+        >>> class Tower(torch.nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.layer = torch.nn.Linear(4, 4)
+        ...     def forward(self, x):
+        ...         return self.layer(x)
+        >>> net = wye.Chain(body=Tower(), head=torch.nn.Linear(4, 2))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     wye.save(net, f"{folder}/net.safetensors")
+        ...     again = wye.load(f"{folder}/net.safetensors", parts={"body": Tower()})
+        >>> torch.equal(again(torch.ones(1, 4)), net(torch.ones(1, 4)))
+        True
     """
-    with opened(path) as sealed:
-        tensors = _read(sealed)
-    description = described(sealed.path, sealed.text)
-    building = Rebuilding(sealed.path, description, sealed.tensors, parts)
+    description, stored, tensors = _read(path)
+    building = Rebuilding(os.fspath(path), description, stored, parts)
     with torch.random.fork_rng(devices=[]):  # what layers draw when they are built is thrown away
         try:
             model = building.model()
         except RecursionError:
             got = f"{len(description.parts):,} parts"
-            raise FileError("modules of the file stand too deep in one another.", sealed.path, got, WHOLE) from None
+            raise FileError("modules of the file stand too deep in one another.", building.path, got, WHOLE) from None
     _fill(model, building, tensors)
     return model
 
@@ -141,9 +151,7 @@ def load_weights(model: nn.Module, path: Path, *, strict: bool = True) -> Loaded
         True
     """
     model = _bare(model)
-    with opened(path) as sealed:
-        tensors = _read(sealed)
-    description = described(sealed.path, sealed.text)
+    description, _, tensors = _read(path)
     state = model.state_dict()
     held = {key: first for key in state if (first := description.first(key)) in tensors}
     pairs = {key: (tuple(tensors[first].shape), tuple(state[key].shape)) for key, first in held.items()}
@@ -159,7 +167,7 @@ def load_weights(model: nn.Module, path: Path, *, strict: bool = True) -> Loaded
     if strict and not found.whole:
         fix = "build the model alike, or fill what fits: wye.load_weights(model, path, strict=False)"
         got = str(found).replace("\n", "\n       ")
-        raise FileError("the weights of the file are not those of the model.", sealed.path, got, fix)
+        raise FileError("the weights of the file are not those of the model.", os.fspath(path), got, fix)
     on_nothing = any(tensor.is_meta for tensor in state.values())
     model.load_state_dict({key: tensors[held[key]] for key in matched}, strict=False, assign=on_nothing)
     return found
@@ -169,23 +177,23 @@ def _name(tensor: Tensor) -> str:
     return str(tensor.dtype)[6:]
 
 
-def _read(sealed: Sealed) -> dict[str, Tensor]:
-    """The tensors of a file, once it is known to be whole."""
-    found: dict[str, Tensor] = {}
+def _read(path: Path) -> tuple[Description, dict[str, Stored], dict[str, Tensor]]:
+    """What a file holds, once it is known to be whole.
 
-    def place(key: str) -> memoryview:
-        stored = sealed.tensors[key]
-        try:
-            tensor = found[key] = torch.empty(stored.shape, dtype=DTYPES[stored.dtype])
-        except RuntimeError as error:
-            got = f"`{key[:60]}`: {str(error).splitlines()[0][:120]}"
-            raise FileError("a tensor of the file makes no sense.", sealed.path, got, WHOLE) from None
-        return (
-            memoryview(cast(Any, tensor.reshape(-1).view(torch.uint8).numpy())) if tensor.numel() else memoryview(b"")
-        )
-
-    sealed.fill(place)
-    return found
+    The tensors lie on the pages of the file until they are written to, as safetensors leaves them; but those that do
+    not begin at a line of the cache are copied to where they do, for they would give other last bits.
+    """
+    while True:
+        with opened(path) as sealed:
+            sealed.check()
+            try:
+                found = load_file(path)
+            except (OverflowError, RuntimeError, SafetensorError) as error:
+                got = str(error).splitlines()[0][:200]
+                raise FileError("the tensors of the file make no sense.", sealed.path, got, WHOLE) from None
+            tensors = {key: one if one.data_ptr() % LINE == 0 else one.clone() for key, one in found.items()}
+            if sealed.in_place:
+                return described(sealed.path, sealed.text), dict(sealed.tensors), tensors
 
 
 def _fill(model: nn.Module, building: Rebuilding, tensors: Mapping[str, Tensor]) -> None:
