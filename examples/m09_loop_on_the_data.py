@@ -9,6 +9,9 @@ enters. Each sample leaves when it is done; `max_steps` bounds the loop, and tho
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
@@ -31,6 +34,14 @@ def network(per: str = "sample", width: int = 32, max_steps: int = 20) -> wye.Ch
 def fixed_rounds(net: wye.Chain, rounds: int) -> wye.Chain:
     """Another forward over the same weights: as many rounds for every sample."""
     return wye.Chain(first=net.first, loop=wye.Repeat(net.loop.block, rounds), last=net.last)
+
+
+def from_file(path: Path, rounds: int, width: int = 32) -> wye.Chain:
+    """The same for a program that has only the file: a network of its own, with the weights that are in there."""
+    block = wye.Join("relu(mid(x))", mid=nn.Linear(width, width))
+    net = wye.Chain(first=nn.Linear(64, width), loop=wye.Repeat(block, rounds), last=nn.Linear(width, 10))
+    wye.load_weights(net, path)
+    return net
 
 
 def digits_in_all_lights() -> tuple[Tensor, Tensor]:
@@ -75,6 +86,13 @@ def main() -> None:
     print(f"  with {net.loop.condition}: {right(net, image[test], label[test])}")
     for rounds in (0, 2, 4):
         print(f"  {rounds} rounds for every sample: {right(fixed_rounds(net, rounds), image[test], label[test])}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "loop.safetensors")
+        wye.save(net, path)
+        print(f"  4 rounds, from a file alone: {right(from_file(path, 4), image[test], label[test])}")
+        print(
+            f"  the file as it is, {wye.load(path).loop.condition}: {right(wye.load(path), image[test], label[test])}"
+        )
 
     bounded = wye.While("norm(x) < 10", net.loop.block, max_steps=2)
     bounded(torch.zeros(3, 32))

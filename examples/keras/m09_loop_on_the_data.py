@@ -9,6 +9,8 @@ enters. Each sample leaves when it is done, in the compiled steps of `fit` as we
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -37,6 +39,15 @@ def compiled(net: wye.Chain, optimizer: Any) -> wye.Chain:
 def fixed_rounds(net: wye.Chain, rounds: int) -> wye.Chain:
     """Another forward over the same weights: as many rounds for every sample."""
     return wye.Chain(first=net.first, loop=wye.Repeat(net.loop.block, rounds), last=net.last)
+
+
+def from_file(path: Path, rounds: int, width: int = 32) -> wye.Chain:
+    """The same for a program that has only the file: a network of its own, with the weights that are in there."""
+    block = keras.layers.Dense(width, activation="relu")
+    net = wye.Chain(first=keras.layers.Dense(width), loop=wye.Repeat(block, rounds), last=keras.layers.Dense(10))
+    net(np.zeros((1, 64), "float32"))
+    wye.load_weights(net, path)
+    return net
 
 
 def digits_in_all_lights() -> tuple[Any, Any]:
@@ -75,6 +86,10 @@ def main() -> None:
     print(f"  with {net.loop.condition}: {right(net, image[test], label[test])}")
     for rounds in (0, 2, 4):
         print(f"  {rounds} rounds for every sample: {right(fixed_rounds(net, rounds), image[test], label[test])}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "loop.keras")
+        wye.save(net, path)
+        print(f"  4 rounds, from a file alone: {right(from_file(path, 4), image[test], label[test])}")
 
     print("\nA bound that is not to be met in silence:")
     try:

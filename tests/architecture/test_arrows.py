@@ -36,7 +36,7 @@ FLOW = (
     ("wye.evaluation", "wye.*.losses", "wye.*.join"),
     ("wye.losses",),
     ("wye.*.objective", "wye.*.flow", "wye.*.gate", "wye.*.width"),
-    ("wye.watching", "wye.*.save", "wye.*.keep"),
+    ("wye.watching", "wye.*.describing", "wye.*.save", "wye.*.keep"),
     ("wye.*",),  # the faces of the fronts
     ("wye",),
     ("wye.app",),

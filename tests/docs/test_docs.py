@@ -52,8 +52,8 @@ def blocks(path: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
 
 
-def test_readme_python_runs() -> None:
-    first, second, _ = blocks(ROOT / "README.md", "python")  # the third runs on Keras: see `keras_run.py`
+def test_readme_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third, _ = blocks(ROOT / "README.md", "python")  # the fourth runs on Keras: see `keras_run.py`
     w, pred, label = torch.rand(64), torch.rand(64, 10), torch.rand(64, 10)
     names = {"wye": wye, "w": w, "pred": pred, "label": label}
     value = eval(first, names)
@@ -63,6 +63,9 @@ def test_readme_python_runs() -> None:
     assert f"ShapeError: {told.value}\n" in (ROOT / "README.md").read_text()
     exec(second, names)
     assert names["logits"].shape == (32, 10)
+    monkeypatch.chdir(tmp_path)
+    exec(third, names)
+    assert repr(names["again"]) == repr(names["net"])
 
 
 def test_readme_diff_applies_to_a_loop_that_runs() -> None:

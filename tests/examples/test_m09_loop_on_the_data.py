@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -49,6 +50,17 @@ def test_values_and_gradients(per: str, max_steps: int) -> None:
     F.cross_entropy(wanted, label).backward()
     assert_same_gradients(net.parameters(), twin.parameters())
     assert net.loop.paths["block"].samples > 0
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 3])
+def test_another_forward_from_a_file_alone(rounds: int, tmp_path: Path) -> None:
+    net, (x, _) = example.network("sample", WIDTH), batch("sample")
+    wye.save(net, tmp_path / "net.safetensors")
+    other = example.from_file(tmp_path / "net.safetensors", rounds, WIDTH)
+    value = net.first(x.float())
+    for _ in range(rounds):
+        value = torch.relu(net.loop.block.mid(value))
+    assert torch.equal(other(x.float()), net.last(value))
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)

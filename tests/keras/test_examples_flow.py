@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -278,6 +279,17 @@ def test_m09_values(per: str, scale: float) -> None:
         assert (numbers(net.loop(hidden))[stay] == hidden[stay]).all()
     if scale == 0.02:
         assert max(counts) == 6  # the bound
+
+
+@pytest.mark.parametrize("rounds", [0, 2])
+def test_m09_another_forward_from_a_file_alone(rounds: int, tmp_path: Path) -> None:
+    net, (image, _) = m09.network(max_steps=6), lights()
+    net(image)
+    wye.save(net, tmp_path / "net.keras")
+    value = line(net.first, image)
+    for _ in range(rounds):
+        value = np.maximum(line(net.loop.block, value), 0)
+    alike(m09.from_file(tmp_path / "net.keras", rounds)(image), line(net.last, value), 1e-4)
 
 
 def looped(model: Any, batch: Any) -> Any:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from math import prod
 
 from ..errors import FileError
-from .description import FORMAT, described
+from .description import Description, described, within
 from .reading import Reading, formulas_of, title
 from .sealed import SIZES, WHOLE, Path, opened
+from .weights import Outline
 
 LONG = {"BOOL": "bool", "BF": "bfloat", "F": "float", "I": "int", "U": "uint", "C": "complex"}
 SMALL = {"E4M3": "e4m3fn", "E8M0": "e8m0fnu"}
@@ -55,7 +56,7 @@ class Contents:
 
     def __str__(self) -> str:
         numbers = sum(prod(one.shape) for one in self.tensors.values())
-        top = f"{self.path}: a {self.modules['']}, format {FORMAT}; {len(self.tensors)} tensors of {numbers:,} numbers"
+        top = f"{self.path}: a {self.modules['']}; {len(self.tensors)} tensors of {numbers:,} numbers"
         rows = [(key, _shape(one.shape), one.dtype, one.read_by) for key, one in self.tensors.items()]
         groups = {
             ("formula", "text"): list(self.formulas.items()),
@@ -94,28 +95,42 @@ def inspect(path: Path) -> Contents:
     """
     with opened(path) as sealed:
         sealed.check()
-    description = described(sealed.path, sealed.text)
+    outlines = {key: (one.shape, _dtype(one.dtype)) for key, one in sealed.tensors.items()}
+    size = sum(one.stop - one.start for one in sealed.tensors.values())
     try:
-        reading = Reading(description)
-        formulas = {
-            f"{path}.{name}" if path else name: text
-            for path, entry in description.parts.items()
-            for name, text in formulas_of(entry).items()
-        }
-        tensors = {key: Tensor(one.shape, _dtype(one.dtype), reading.of(key)) for key, one in sealed.tensors.items()}
+        return contents(sealed.path, described(sealed.path, sealed.text), outlines, size)
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        if isinstance(error, FileError):
+            raise
         got = f"{type(error).__name__}: {str(error)[:200]}"
         raise FileError("the settings in the file make no sense.", sealed.path, got, WHOLE) from None
-    order = {path: place for place, path in enumerate(description.parts)}
-    keys = sorted(tensors, key=lambda key: _place(key, order))
+
+
+def contents(path: str, description: Description, outlines: Mapping[str, Outline], size: int) -> Contents:
+    """What is in a file, from the description of its model.
+
+    Args:
+        path: of the file.
+        description: of the model.
+        outlines: the shape and the dtype of each tensor by key.
+        size: the bytes of all of them.
+    """
+    reading = Reading(description)
+    formulas = {
+        within(place, name): text
+        for place, entry in description.parts.items()
+        for name, text in formulas_of(entry).items()
+    }
+    tensors = {key: Tensor(shape, dtype, reading.of(key)) for key, (shape, dtype) in outlines.items()}
+    order = {place: number for number, place in enumerate(description.parts)}
     return Contents(
-        sealed.path,
-        {path: title(entry) for path, entry in description.parts.items()},
+        path,
+        {place: title(entry) for place, entry in description.parts.items()},
         formulas,
-        {key: tensors[key] for key in keys},
+        {key: tensors[key] for key in sorted(tensors, key=lambda key: _place(key, order))},
         {**description.same, **description.ties},
         description.opaque,
-        sum(one.stop - one.start for one in sealed.tensors.values()),
+        size,
     )
 
 

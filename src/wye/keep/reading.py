@@ -18,6 +18,8 @@ DECIDES = {
 }
 """The setting by which each node of a flow parts its samples."""
 NOBODY = "nobody:"
+KNOWN = ("wye.", "nn.", "keras.")
+"""The classes of which one knows that they read all that they hold."""
 FORMULAS = ("formula", *DECIDES.values())
 
 
@@ -105,7 +107,7 @@ class Reading:
             unread = known is not None and name in parts_of(entry) and name not in known
             if unread:
                 return f"{NOBODY} {self._named(path, entry)} does not read {name}"
-            if not entry.kind.startswith(("wye.", "nn.")) or entry.opaque:
+            if not entry.kind.startswith(KNOWN) or entry.opaque:
                 ways.append(f"{path or 'the model'}, as {entry.kind} runs it")
             if decides is None:
                 continue

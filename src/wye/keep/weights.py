@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..errors import FileError
+
 Shape = tuple[int, ...]
+Outline = tuple[Shape, str]
+"""The shape and the dtype of a weight."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,33 @@ class Loaded:
         for words, keys in rows.items():
             lines += [f"{len(keys)} {words}", *(f"  {key}" for key in keys)] if keys else []
         return "\n".join(lines)
+
+
+def compared(model: Mapping[str, Outline], file: Mapping[str, Outline], first: Callable[[str], str]) -> Loaded:
+    """Which weights of a file fit into a model.
+
+    Args:
+        model: the shape and the dtype of each weight of the model by key.
+        file: the same of the file, each under its first key.
+        first: the key under which the file holds what stands under a key of the model.
+    """
+    held = {key: file[first(key)] for key in model if first(key) in file}
+    firsts = {first(key) for key in held}
+    matched = tuple(key for key, (shape, _) in held.items() if shape == model[key][0])
+    return Loaded(
+        matched,
+        tuple(key for key in model if key not in held),
+        tuple(key for key in file if key not in firsts),
+        {key: (shape, model[key][0]) for key, (shape, _) in held.items() if key not in matched},
+        {key: (held[key][1], model[key][1]) for key in matched if held[key][1] != model[key][1]},
+    )
+
+
+def misfit(path: str, found: Loaded, kind: str = "model") -> FileError:
+    """The error of a strict reading: keys or shapes differ."""
+    got = str(found).replace("\n", "\n       ")
+    fix = f"build the model alike, or fill what fits: wye.load_weights({kind}, path, strict=False)"
+    return FileError("the weights of the file are not those of the model.", path, got, fix)
 
 
 def _pairs(found: Mapping[str, tuple[object, object]]) -> list[str]:

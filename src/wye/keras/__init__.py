@@ -6,6 +6,7 @@ It needs a backend: install one, and say which by KERAS_BACKEND before Keras is 
 from __future__ import annotations
 
 from ..errors import BackendError as BackendError
+from ..errors import FileError as FileError
 from ..errors import FlowError as FlowError
 from ..errors import FormulaError as FormulaError
 from ..errors import InputError as InputError
@@ -29,6 +30,8 @@ from .flow import While as While
 from .frozen import frozen as frozen
 from .join import Join as Join
 from .objective import Objective as Objective
+from .save import inspect as inspect
 from .save import load as load
+from .save import load_weights as load_weights
 from .save import save as save
 from .table import Table as Table

@@ -1,21 +1,27 @@
-"""`save` and `load`: a model in one file of Keras, which holds formulas and weights, and no code."""
+"""`save`, `load`, `load_weights` and `inspect`: a model in one file of Keras: formulas and weights, and no code."""
 
 from __future__ import annotations
 
 import os
 from os import PathLike
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import keras
+import numpy as np
+
+from ..errors import InputError
+from ..keep.aside import written_aside
+from ..keep.inspecting import Contents, contents
+from ..keep.weights import Loaded, compared, misfit
+from .describing import named
 
 
 def save(model: keras.Model, path: str | PathLike[str]) -> None:
     """Writes a model as a `.keras` file: its formulas, layers and settings as text, and its weights.
 
-    It is `model.save(path)`, written aside and then put in its place: what fails leaves an old file whole. A layer that
-    stands in several places is written once. A callable is refused, by name: nothing that is loaded may run code.
+    It is `model.save(path)`, written aside, synced, and then put in its place: what fails, or is killed, leaves an old
+    file whole. A layer that stands in several places is written once. A callable is refused, by name: nothing that is
+    loaded may run code.
 
     Args:
         model: of wye, or any of Keras that holds some.
@@ -40,11 +46,8 @@ def save(model: keras.Model, path: str | PathLike[str]) -> None:
     if not name.endswith(".keras") or "://" in name:
         model.save(name)
         return
-    place = Path(name)
-    with TemporaryDirectory(dir=place.parent, prefix=".wye-") as folder:
-        aside = Path(folder, place.name)
+    with written_aside(name) as aside:
         model.save(aside)
-        aside.replace(place)
 
 
 def load(path: str | PathLike[str]) -> Any:
@@ -57,3 +60,76 @@ def load(path: str | PathLike[str]) -> Any:
         ValueError: there is no such file, or it is none of Keras.
     """
     return keras.saving.load_model(path, safe_mode=True)
+
+
+def load_weights(model: keras.Model, path: str | PathLike[str], *, strict: bool = True) -> Loaded:
+    """Reads the weights of a file into a model that is there, whose formulas and nodes may be others.
+
+    Weights belong to each other by the names of stages and parts, where Keras itself goes by the classes of layers.
+    They are assigned, in the dtype of the model. Numbers and dice are among them, formulas and settings are not.
+
+    Args:
+        model: built, such as another network over parts of the same names.
+        path: of a file that `save` wrote.
+        strict: whether all weights of the file must fit all of the model; False fills what fits.
+
+    Returns:
+        What matched and what did not.
+
+    Raises:
+        FileError: with `strict`, keys or shapes differ, and the model is as it was.
+        InputError: the model is not built, so that it has no weights yet.
+
+    Example:
+        >>> import keras, tempfile, wye.keras as wye
+        >>> x = keras.ops.ones((1, 4))
+        >>> looped = wye.Chain(loop=wye.While("norm(x) < 10", keras.layers.Dense(4), max_steps=9))
+        >>> other = wye.Chain(loop=wye.Repeat(keras.layers.Dense(4), 2))
+        >>> y, z = looped(x), other(x)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     wye.save(looped, f"{folder}/net.keras")
+        ...     print(wye.load_weights(other, f"{folder}/net.keras"))
+        2 matched
+    """
+    if not model.built or not all(layer.built for layer in cast(Any, model)._flatten_layers()):
+        got = f"{model.name}, not built"
+        raise InputError("a model has no weights before it is built.", "load_weights(...)", got, "call it on one batch")
+    description, held = named(load(path))
+    _, state = named(model)
+    found = compared(_outlines(state), _outlines(held), description.first)
+    if strict and not found.whole:
+        raise misfit(os.fspath(path), found)
+    for key in found.matched:
+        state[key].assign(keras.ops.cast(held[description.first(key)].value, state[key].dtype))
+    return found
+
+
+def inspect(path: str | PathLike[str]) -> Contents:
+    """Tells what a file of `save` holds: the model is loaded for it, in Keras's safe mode.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        What it holds; `print` shows the formulas, every variable with shape and dtype, and the path that reads it.
+
+    Raises:
+        ValueError: there is no such file, or it is none of Keras.
+
+    Example:
+        >>> import keras, tempfile, wye.keras as wye
+        >>> net = wye.Chain(keras.layers.Dense(8), deep=wye.When("norm(x) > 1", keras.layers.Dense(8)))
+        >>> y = net(keras.ops.ones((1, 4)))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     wye.save(net, f"{folder}/net.keras")
+        ...     held = wye.inspect(f"{folder}/net.keras")
+        >>> held.formulas, held.tensors["deep.then.kernel"].read_by
+        ({'deep.condition': 'norm(x) > 1'}, 'deep.then, by When norm(x) > 1')
+    """
+    description, held = named(load(path))
+    size = sum(np.asarray(keras.ops.convert_to_numpy(one.value)).nbytes for one in held.values())
+    return contents(os.fspath(path), description, _outlines(held), size)
+
+
+def _outlines(variables: dict[str, Any]) -> dict[str, tuple[tuple[int, ...], str]]:
+    return {key: (tuple(one.shape), one.dtype) for key, one in variables.items()}

@@ -24,6 +24,7 @@ from examples import (
     m16_weight_per_sample,
     m21_dynamic_graph_or_tree,
     m22_how_weights_move,
+    m23_what_the_file_holds,
     m24_never_meets_the_condition,
 )
 
@@ -307,6 +308,8 @@ def of_examples() -> dict[str, Callable[[], Kept]]:
         "m21_shared": lambda: (m21_dynamic_graph_or_tree.network(shared=True), image),
         "m22": lambda: (m22_how_weights_move.depth_network(), image),
         "m22_coin": lambda: (m22_how_weights_move.coin_network(), {"x": x(4)}),
+        "m23": lambda: (m23_what_the_file_holds.distinct(), image),
+        "m23_other": lambda: (m23_what_the_file_holds.deciding(), image),
         "m24": lambda: (m24_never_meets_the_condition.network(), image),
         "early_exit": lambda: (early_exit.network(), {"x": x(1, 8, 8), "threshold": control}),
         "early_exit_loss": lambda: (early_exit.objective(), {"logits": tuple(x(10) for _ in range(4)), "label": label}),

@@ -246,6 +246,10 @@ class Node(Named, Wants):
         options: dict[str, Any] = {"per": self.per, "eval": self._eval, "shared": sorted(self.shared)}
         return options
 
+    def __dir__(self) -> Iterable[str]:
+        # Keras saves what stands here by its name; on torch counted stages would be missing, and saved by another one
+        return {*super().__dir__(), *(self._stages.by_name if "_stages" in self.__dict__ else ())}
+
     def get_config(self) -> dict[str, Any]:
         announce(self)
         write = keras.saving.serialize_keras_object

@@ -16,7 +16,7 @@ from ...errors import FileError, InputError
 from ...keep.aside import written_aside
 from ...keep.description import Description, described, within
 from ...keep.sealed import LINE, WHOLE, Plain, Stored, opened, write
-from ...keep.weights import Loaded
+from ...keep.weights import Loaded, compared, misfit
 from .describing import LAST, NAMES, describe
 from .nodes import numbers_of
 from .rebuilding import Rebuilding
@@ -153,28 +153,18 @@ def load_weights(model: nn.Module, path: Path, *, strict: bool = True) -> Loaded
     model = _bare(model)
     description, _, tensors = _read(path)
     state = model.state_dict()
-    held = {key: first for key in state if (first := description.first(key)) in tensors}
-    pairs = {key: (tuple(tensors[first].shape), tuple(state[key].shape)) for key, first in held.items()}
-    dtypes = {key: (_name(tensors[first]), _name(state[key])) for key, first in held.items()}
-    matched = tuple(key for key, (there, here) in pairs.items() if there == here)
-    found = Loaded(
-        matched,
-        tuple(key for key in state if key not in held),
-        tuple(key for key in tensors if key not in held.values()),
-        {key: pair for key, pair in pairs.items() if key not in matched},
-        {key: dtypes[key] for key in matched if dtypes[key][0] != dtypes[key][1]},
-    )
+    found = compared(_outlines(state), _outlines(tensors), description.first)
     if strict and not found.whole:
-        fix = "build the model alike, or fill what fits: wye.load_weights(model, path, strict=False)"
-        got = str(found).replace("\n", "\n       ")
-        raise FileError("the weights of the file are not those of the model.", os.fspath(path), got, fix)
+        raise misfit(os.fspath(path), found)
     on_nothing = any(tensor.is_meta for tensor in state.values())
-    model.load_state_dict({key: tensors[held[key]] for key in matched}, strict=False, assign=on_nothing)
+    model.load_state_dict(
+        {key: tensors[description.first(key)] for key in found.matched}, strict=False, assign=on_nothing
+    )
     return found
 
 
-def _name(tensor: Tensor) -> str:
-    return str(tensor.dtype)[6:]
+def _outlines(tensors: Mapping[str, Tensor]) -> dict[str, tuple[tuple[int, ...], str]]:
+    return {key: (tuple(one.shape), str(one.dtype)[6:]) for key, one in tensors.items()}
 
 
 def _read(path: Path) -> tuple[Description, dict[str, Stored], dict[str, Tensor]]:
