@@ -150,7 +150,7 @@ def _made(module: nn.Module, kind: str) -> dict[str, tuple[int, ...]]:
     if kind in nodes.MODULES:
         there, known = tensors_of(module), nodes.tensors_of(module)
         return {name: there.get(name, ()) for name in known}
-    if any(one is type(module) for one in (*layers.CONTAINERS, nn.TransformerEncoder, nn.TransformerDecoder)):
+    if type(module) in layers.OVER_OTHERS:
         return {}
     buffers = {name: one for name, one in module._buffers.items() if one is not None}
     settings = {

@@ -26,6 +26,7 @@ NAMES = """
     RReLU SELU SiLU Sigmoid Softmax Softmax2d Softmin Softplus Softshrink Softsign Tanh Tanhshrink Threshold
     RNN LSTM GRU RNNCell LSTMCell GRUCell
     MultiheadAttention TransformerEncoderLayer TransformerDecoderLayer TransformerEncoder TransformerDecoder
+    Transformer
     Flatten Unflatten PixelShuffle PixelUnshuffle ChannelShuffle Upsample UpsamplingBilinear2d UpsamplingNearest2d
     CosineSimilarity PairwiseDistance
     BCELoss BCEWithLogitsLoss CTCLoss CosineEmbeddingLoss CrossEntropyLoss GaussianNLLLoss HingeEmbeddingLoss HuberLoss
@@ -38,6 +39,8 @@ LAYERS: dict[str, type[nn.Module]] = {
 }
 KINDS = {layer: name for name, layer in LAYERS.items()}
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+OVER_OTHERS = (*CONTAINERS, nn.TransformerEncoder, nn.TransformerDecoder, nn.Transformer)
+"""Layers that have no weights but those of the modules inside."""
 ELSEWHERE = frozenset(
     "self device dtype size_average reduce min_value max_value _weight _freeze _random_samples process_group".split()
 )
@@ -82,6 +85,8 @@ def built(kind: str, settings: Mapping[str, Any], holds: Callable[[str], int], c
         child: see `Child`.
     """
     layer = LAYERS[kind]
+    if layer is nn.Transformer:
+        return nn.Transformer(**settings, custom_encoder=child("encoder"), custom_decoder=child("decoder"))
     if layer in (nn.TransformerEncoder, nn.TransformerDecoder):
         given = dict(settings)
         norm = child("norm") if given.pop("norm") else None
@@ -122,6 +127,10 @@ def _transformer(layer: nn.Module) -> dict[str, Any]:
     return {"norm": layer.norm is not None, **encoder}  # pyright: ignore[reportUnnecessaryComparison]
 
 
+def _transformer_of_both(layer: nn.Module) -> dict[str, Any]:
+    return {name: getattr(layer, name) for name in ("d_model", "nhead", "batch_first")}
+
+
 def _distance(layer: nn.Module) -> dict[str, Any]:
     return {"p": layer.norm, "eps": layer.eps, "keepdim": layer.keepdim}
 
@@ -131,6 +140,7 @@ READ: dict[type[nn.Module], Callable[[nn.Module], dict[str, Any]]] = {
     nn.MultiheadAttention: _attention,
     **dict.fromkeys((nn.TransformerEncoderLayer, nn.TransformerDecoderLayer), _transformer_layer),
     **dict.fromkeys((nn.TransformerEncoder, nn.TransformerDecoder), _transformer),
+    nn.Transformer: _transformer_of_both,
     nn.PairwiseDistance: _distance,
 }
 """Layers whose arguments are not their attributes."""
