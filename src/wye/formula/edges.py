@@ -93,6 +93,12 @@ def check_per_node(per_node: object) -> None:
         raise PartError("a whole number of nodes is drawn for each, 1 or more.", where, got, "write per_node=5")
 
 
+def in_memory(values: Any) -> Any:
+    """What NumPy can read: the value of a variable, and a tensor without its past, on the CPU."""
+    values = getattr(values, "value", values)
+    return values.detach().cpu() if hasattr(values, "detach") else values
+
+
 def of_networkx(graph: Any, weighted: bool) -> Listed:
     """The edges of a networkx graph, its nodes in the order in which it holds them.
 

@@ -93,7 +93,7 @@ def _of_edges(reader: Reader, name: str, nodes: Values, options: Options, span: 
         if one.kind.tensor:
             text = graph.written_at(one.span)
             got = "named axes" if one.kind.declared else "a number" if one.kind.number else "a tensor"
-            fix = f"build them outside: {text.split('[')[0]}=wye.Edges.from_dense(adj)"
+            fix = f"build them and give them: {text.split('[')[0]}=wye.Edges.from_dense(adj)"
             raise graph.error(f"`{text}` is not the edges of a graph.", one.span, got, fix)
     kind = Kind(axes=(), data=x.kind.data)
     return graph.value("edge_loss", (as_float(graph, x), *found), (name, *options.values()), kind, span)

@@ -112,7 +112,7 @@ class Edges(nn.Module, core.EdgeList):
 
         Example:
             >>> import torch, wye
-            >>> wye.Edges.from_sparse(torch.eye(3).to_sparse_csr()).index
+            >>> wye.Edges.from_sparse(torch.eye(3).to_sparse()).index
             tensor([[0, 1, 2],
                     [0, 1, 2]])
         """
@@ -155,8 +155,8 @@ class Edges(nn.Module, core.EdgeList):
             >>> import torch, wye
             >>> graph = wye.Edges([[0, 1, 2], [1, 2, 0]])
             >>> graph.non_edges(2, torch.Generator().manual_seed(0)).index
-            tensor([[0, 2, 2],
-                    [2, 1, 1]])
+            tensor([[0, 1, 2, 2],
+                    [2, 0, 1, 1]])
         """
         core.check_per_node(per_node)
         keys, device = sides_of(self).keys, self.index.device

@@ -65,7 +65,7 @@ def _graph(node: Node, given: Mapping[str, object], site: Site) -> Graph:
     value = given.get(node.id) if isinstance(node, Name) else None
     if not isinstance(value, core.EdgeList):
         text = site.at(node).words
-        fix = f"build them outside: {text.split('[')[0]}=wye.Edges.from_dense(adj)"
+        fix = f"build them and give them: {text.split('[')[0]}=wye.Edges.from_dense(adj)"
         raise site.at(node).error(f"`{text}` is not the edges of a graph.", type(value).__name__, fix)
     index = _array(value.index).astype(np.int64)
     weight = np.ones(index.shape[1]) if value.weight is None else floating(_array(value.weight))
@@ -74,8 +74,7 @@ def _graph(node: Node, given: Mapping[str, object], site: Site) -> Graph:
 
 def _array(value: object) -> Array:
     """What an array, or a tensor of any framework, holds."""
-    detach = getattr(value, "detach", None)
-    return np.asarray(detach().cpu() if detach is not None else value)
+    return np.asarray(core.in_memory(value))
 
 
 def _rows(function: Function, x: Term, graph: Graph, site: Site) -> Array:
