@@ -94,9 +94,9 @@ def _reduced(entry: Tensor, others: Edges, reduction: str) -> Tensor:
 
 
 def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Unit rows, and one over the lengths; both are 0 for a zero row, and so is its gradient."""
-    length = torch.linalg.vector_norm(x, 2, 1, True)
-    inverse = torch.where(length > 0, 1 / torch.where(length > 0, length, 1), 0)
+    """Unit rows, and one over the lengths; both are 0 for a zero row, and so are its derivatives."""
+    square = x.square().sum(1, keepdim=True)
+    inverse = torch.where(square > 0, torch.where(square > 0, square, 1).rsqrt(), 0)
     return x * inverse, inverse
 
 
