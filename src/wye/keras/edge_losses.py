@@ -24,7 +24,7 @@ def edge_cosine_loss(x: Array, edges: Any, negatives: Any, reduction: str, push:
     total = ops.negative(_reduced(cosine, graph, reduction))
     if push:
         first = ops.cast(graph.first, x.dtype)
-        apart = ops.sum(ops.square(ops.sum(unit, 0))) - ops.sum(ops.square(unit)) - ops.sum(first * cosine)
+        apart = ops.sum(ops.square(ops.sum(unit, 0))) - ops.sum(ops.square(unit)) - ops.sum(ops.multiply(cosine, first))
         nodes = graph.num_nodes
         count = ops.maximum(nodes * (nodes - 1) - ops.sum(first), 1) if reduction == "mean" else 1
         total = total + push * apart / count
@@ -93,5 +93,5 @@ def _apart(x: Array, edges: Edges) -> Array:
 
 def _reduced(entry: Array, edges: Edges, reduction: str) -> Array:
     """The weighted sum or the mean over edges; of none 0."""
-    total = ops.sum(entry if edges.weight is None else entry * ops.cast(edges.weight, entry.dtype))
+    total = ops.sum(entry if edges.weight is None else ops.multiply(entry, ops.cast(edges.weight, entry.dtype)))
     return total / max(int(edges.index.shape[1]), 1) if reduction == "mean" else total
