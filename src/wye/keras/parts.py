@@ -223,6 +223,7 @@ class Parts(Seen):
             self._track(name, value)
             held.renewed()
         else:
+            before, kind = ("graph" if one == "edges" else one for one in (before, kind))
             raise PartError(
                 f"`{name}` is a {before}, not a {kind}.",
                 f"{type(self).__name__}.{name} = ...",

@@ -153,6 +153,7 @@ class Parts(nn.Module):
         elif kind == before or {kind, before} == {"parameter", "buffer"}:
             super().__setattr__(name, adopted(value, name, f"{type(self).__name__}.{name} = ..."))
         else:
+            before, kind = ("graph" if one == "edges" else one for one in (before, kind))
             raise PartError(
                 f"`{name}` is a {before}, not a {kind}.",
                 f"{type(self).__name__}.{name} = ...",

@@ -226,7 +226,7 @@ def test_other_edges_may_be_assigned() -> None:
     join = wye.Join("edge_cosine_loss(x, graph)", graph=wye.Edges(INDEX))
     join.graph = wye.Edges([[0], [1]], num_nodes=5)
     assert torch.allclose(join(x), -torch.cosine_similarity(x[0], x[1], 0))
-    with pytest.raises(wye.PartError, match="`graph` is a edges"):
+    with pytest.raises(wye.PartError, match="`graph` is a graph, not a number"):
         join.graph = 3.0
 
 
