@@ -224,6 +224,16 @@ def test_nothing_is_as_large_as_edges_times_features_or_nodes_times_nodes(text: 
     assert peak(lambda: join(x), x) < 0.6 * min(4 * edges * features, 4 * nodes * nodes)
 
 
+@pytest.mark.parametrize("text", ["edge_cosine_loss(x, graph, push=0.1)", "edge_distance_loss(x, graph)"])
+def test_one_product_gives_value_and_gradient(text: str) -> None:
+    x, join = rows(), wye.Join(text, graph=graph(torch.rand(7)))
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        join(x).backward()
+    calls = {event.key: event.count for event in profile.key_averages()}
+    assert sum(count for key, count in calls.items() if "embedding_bag" in key and "aten::_" in key) == 1
+    assert not any("index" in key and "backward" in key for key in calls)
+
+
 def test_gradients_of_weights_come_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     x, weight = rows(), torch.rand(7, dtype=torch.float64, requires_grad=True)
     whole = [torch.autograd.grad(LOSSES[name](x, graph(weight)), weight)[0] for name in LOSSES]
