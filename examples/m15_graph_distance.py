@@ -25,6 +25,15 @@ SIDES = "cross_entropy(side(take(x, known)), label)"
 PULL = "beta * edge_cosine_loss(x, graph, reduction='mean', push=1)"
 
 
+def objective(formula: str = f"{SIDES} + {PULL}") -> wye.Objective:
+    """Embeddings of the karate club, the side that each tells, and the graph, which is saved and moves with them."""
+    club = nx.karate_club_graph()
+    parts: dict[str, Any] = {"x": nn.Parameter(torch.randn(len(club), 8)), "side": nn.Linear(8, 2)}
+    if "graph" in formula:
+        parts |= {"graph": wye.Edges.from_networkx(club), "beta": 1.0}
+    return wye.Objective(formula, **parts)
+
+
 def fit(loss: wye.Objective, steps: int, **inputs: Tensor) -> None:
     optimizer = torch.optim.Adam(loss.parameters(), lr=0.05)
     for _ in range(steps):
@@ -39,14 +48,11 @@ def sides_of_the_club(formula: str, seed: int = 0) -> float:
     torch.manual_seed(seed)
     club = nx.karate_club_graph()
     side = torch.tensor([int(club.nodes[node]["club"] == "Officer") for node in club])
-    parts: dict[str, Any] = {"x": nn.Parameter(torch.randn(len(club), 8)), "side": nn.Linear(8, 2)}
-    if "graph" in formula:
-        parts |= {"graph": wye.Edges.from_networkx(club), "beta": 1.0}
-    loss = wye.Objective(formula, **parts)
+    loss = objective(formula)
     known = torch.tensor([0, 33])
     fit(loss, 100, known=known, label=side[known])
     others = torch.ones(len(club), dtype=torch.bool).index_fill(0, known, False)
-    told = parts["side"](parts["x"]).argmax(1)
+    told = loss.side(loss.x).argmax(1)
     return float((told == side)[others].float().mean())
 
 
