@@ -33,8 +33,7 @@ def edge_cosine_loss(x: Tensor, edges: Any, negatives: Any, reduction: str, push
     mean, count = reduction == "mean", graph.index.shape[1]
     weight, sides = _weights(graph, x), sides_of(graph)
     if push:
-        nodes = graph.num_nodes
-        share = push / max(nodes * (nodes - 1) - _pairs(graph, sides), 1) if mean else push
+        share = push / _other_pairs(graph, sides) if mean else push
         ones = weight if weight is not None else torch.ones_like(sides.first, dtype=x.dtype)
         # What the push has on edges is taken off again by their weights: all stays one product.
         weight = (ones / max(count, 1) if mean else ones) + share * sides.first.to(x.dtype)
@@ -83,9 +82,12 @@ def _weights(edges: Edges, x: Tensor) -> Tensor | None:
     return None if edges.weight is None else edges.weight.to(x.dtype)
 
 
-def _pairs(graph: Edges, sides: Sides) -> Any:
-    """How many pairs of two nodes the edges join."""
-    return graph.pairs if graph.neighbours is not None else sides.first.sum()
+def _other_pairs(graph: Edges, sides: Sides) -> Any:
+    """How many ordered pairs of two nodes no edge joins, at least 1."""
+    every = graph.num_nodes * (graph.num_nodes - 1)
+    if graph.neighbours is None:  # a captured graph sorts edges that are new to it, and cannot count them
+        return (every - sides.first.sum()).clamp(min=1)
+    return max(every - graph.pairs, 1)
 
 
 def _reduced(entry: Tensor, others: Edges, reduction: str) -> Tensor:

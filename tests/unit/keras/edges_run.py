@@ -131,6 +131,7 @@ def refused() -> list[str]:
         lambda: wye.Edges([[0.0], [1.0]]),
         lambda: wye.Edges([[0, 1, 2]]),
         lambda: wye.Edges(INDEX, [1.0]),
+        lambda: wye.losses.edge_cosine_loss(keras.Input((4,), batch_size=6), graph),
     ]
     found: list[str] = []
     for call in calls:

@@ -28,6 +28,7 @@ REFUSED = [
     "PartError: edges go from node to node by whole numbers.",
     "ShapeError: edges are two rows: sources and targets.",
     "ShapeError: each edge has one weight.",
+    "InputError: `edges` is a graph, which a formula of symbols cannot hold.",
 ]
 
 

@@ -257,6 +257,16 @@ def test_a_captured_graph_has_the_same_value_and_gradient(text: str) -> None:
     assert torch.allclose(join(x), run(x), atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated")
+def test_a_captured_graph_takes_edges_with_the_call() -> None:
+    x = rows().detach().float()
+    join = wye.Join("edge_cosine_loss(x, graph, others, push=0.2, reduction='mean')")
+    run = torch.compile(join, backend="aot_eager", fullgraph=True)
+    new, others = graph(torch.rand(7)), wye.Edges(NEGATIVE, num_nodes=6)
+    found = run(x, new, others)  # before any call in eager has sorted them
+    assert torch.allclose(found, join(x, new, others), atol=1e-6)
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # which torch's forward mode uses
 def test_the_transforms_of_torch_see_plain_operations() -> None:
     x, tangent = rows().detach(), rows().detach()
