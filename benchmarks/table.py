@@ -34,7 +34,7 @@ def table(title: str, rows: Sequence[Row]) -> str:
     width = max(len(row.name) for row in rows)
     lines = [title, f"  {'':{width}}  ratio  limit"]
     for row in rows:
-        limit = f"{row.limit:5.2f}" if row.limit is not None else "     "
+        limit = f"{row.limit:5.{2 if row.limit >= 0.01 else 3}f}" if row.limit is not None else "     "
         lines.append(f"  {row.name:{width}}  {row.ratio:5.3f}  {limit}  {row.verdict:4}  {row.note}".rstrip())
     return "\n".join(lines)
 

@@ -28,6 +28,7 @@ _HOME = {
         ),
         "errors",
     ),
+    "Edges": "torch.edges",
     **dict.fromkeys(("Join", "frozen"), "torch.join"),
     "Objective": "torch.objective",
     "Schedule": "formula.schedule",

@@ -26,7 +26,7 @@ FLOW = (
     ("wye.keep",),
     ("wye.*.backend", "wye.*.failures", "wye.*.large"),
     ("wye.*.kernels", "wye.*.picks", "wye.*.products", "wye.*.functions", "wye.*.structure", "wye.*.loss_kernels"),
-    ("wye.*.edges", "wye.*.routing", "wye.*.table", "wye.*.tiles"),
+    ("wye.*.edges", "wye.*.edge_losses", "wye.*.routing", "wye.*.table", "wye.*.tiles"),
     ("wye.*.front",),
     ("wye.*.making",),
     ("wye.*.evaluate", "wye.*.symbolic", "wye.*.holding", "wye.*.frozen", "wye.*.keras_layer"),

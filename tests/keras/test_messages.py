@@ -138,8 +138,8 @@ def told(front: Front, call: str) -> tuple[str, str]:
 # What one front has and the other has not is named by its own words.
 OWN_WORDS = (
     ("a KerasTensor", "a Tensor"),
-    ("a layer, a Variable, a tensor, a number, a formula, a Schedule, a Table or a callable",
-     "a module, a Parameter, a tensor, a number, a formula, a Schedule, a Table or a callable"),
+    ("a layer, a Variable, a tensor, a number, a formula, a Schedule, a Table, Edges or a callable",
+     "a module, a Parameter, a tensor, a number, a formula, a Schedule, a Table, Edges or a callable"),
     ("only a layer can be frozen", "only a module can be frozen"),
     ("the class Layer", "the class Module"),
     ("a=Layer", "a=Module"),

@@ -181,6 +181,7 @@ def test_their_signatures_are_those_in_formulas() -> None:
     for name in losses:
         signature = inspect.signature(getattr(wye.losses, name))
         expected = {**dict.fromkeys(FUNCTIONS[name].values, inspect.Parameter.empty), **FUNCTIONS[name].options}
+        expected |= dict.fromkeys(FUNCTIONS[name].extra)
         assert {key: one.default for key, one in signature.parameters.items()} == expected
         in_formulas = re.sub(r"=[^,)]*", "", FUNCTIONS[name].signature)
         assert set(in_formulas[len(name) + 1 : -1].split(", ")) == set(signature.parameters)

@@ -131,9 +131,70 @@ class Losses:
         options: dict[str, Any] = {"margin": margin, "label_weights": label_weights}
         return self._value("pair_margin", {"a": a, "b": b, "label": label}, reduction=reduction, **options)
 
+    def edge_cosine_loss(
+        self,
+        x: Any,
+        edges: Any,
+        negatives: Any = None,
+        reduction: str = "sum",
+        push: float = 0.0,
+        margin: float = 0.0,
+    ) -> Any:
+        """Draws the ends of edges into one direction: -Σ w·cos(x_i, x_j) over the edges (i, j) of a graph.
+
+        To it come push · Σ cos(x_i, x_j) over all other pairs of two different nodes, in time and memory linear in
+        the nodes, and Σ w·max(0, cos(x_i, x_j) - margin) over the negatives (Hadsell, Chopra and LeCun 2006, with
+        cosines). Each ordered pair and each listed edge counts. A zero row has cosines of 0 and no gradient; the
+        loss of no edges is 0. Floats of 16 bits are computed, and give a loss, in 32.
+
+        Value and gradient take one sparse product. Second derivatives, and weights with a gradient, go over the
+        edges one by one: the first take memory for edges times features.
+
+        Args:
+            x: floats of shape (nodes, features).
+            edges: an `Edges` of so many nodes.
+            negatives: an `Edges` of pairs to be drawn apart, as from `edges.non_edges(5)`.
+            reduction: "sum", or "mean": the sum over edges divided by their count, that of the other pairs by theirs,
+                that of the negatives by theirs.
+            push: the weight of all pairs that are no edges.
+            margin: the cosine up to which negatives count nothing.
+
+        Raises:
+            ShapeError: x has not one row for each node.
+            FormulaError: `edges` or `negatives` are no `Edges`.
+
+        Example:
+            >>> import numpy, wye
+            >>> x, graph = numpy.array([[1.0, 0.0], [3.0, 4.0], [0.0, 2.0]]), wye.Edges([[0, 1], [1, 2]])
+            >>> round(float(wye.losses.edge_cosine_loss(x, graph)), 4)
+            -1.4
+            >>> round(float(wye.losses.edge_cosine_loss(x, graph, push=0.5)), 4)
+            -0.7
+        """
+        values = {"x": x, "edges": edges, **({} if negatives is None else {"negatives": negatives})}
+        return self._value("edge_cosine_loss", values, reduction=reduction, push=push, margin=margin)
+
+    def edge_distance_loss(
+        self, x: Any, edges: Any, negatives: Any = None, reduction: str = "sum", margin: float = 1.0
+    ) -> Any:
+        """Draws the ends of edges together: Σ w·‖x_i - x_j‖² over the edges (i, j) of a graph (Belkin, Niyogi 2003, 3).
+
+        To it comes Σ w·max(0, margin - ‖x_i - x_j‖)² over the negatives (Hadsell, Chopra and LeCun 2006, eq. 4,
+        without its halves), where two equal rows have no gradient. Each listed edge counts; arguments, errors and
+        costs are those of `edge_cosine_loss`. Computed in 64 bits where the device has them.
+
+        Example:
+            >>> import numpy, wye
+            >>> x, graph = numpy.array([[1.0, 0.0], [3.0, 4.0], [0.0, 2.0]]), wye.Edges([[0, 1], [1, 2]], [1.0, 0.5])
+            >>> float(wye.losses.edge_distance_loss(x, graph))
+            26.5
+        """
+        values = {"x": x, "edges": edges, **({} if negatives is None else {"negatives": negatives})}
+        return self._value("edge_distance_loss", values, reduction=reduction, margin=margin)
+
     def _value(self, name: str, values: dict[str, Any], **options: Any) -> Any:
         given = tuple((key, _constant(name, key, value)) for key, value in options.items())
-        return self._evaluate(_text(name, given), **values)
+        return self._evaluate(_text(name, given, tuple(values)), **values)
 
 
 def _constant(name: str, key: str, value: Any) -> Option:
@@ -148,11 +209,11 @@ def _constant(name: str, key: str, value: Any) -> Option:
 
 
 @lru_cache(maxsize=256)
-def _text(name: str, options: tuple[tuple[str, Option], ...]) -> str:
+def _text(name: str, options: tuple[tuple[str, Option], ...], values: tuple[str, ...]) -> str:
     """The call as it is written in a formula; what is as it would be anyway is left out."""
     function = FUNCTIONS[name]
     keywords = tuple((key, _node(value)) for key, value in options if value not in (None, function.options[key]))
-    return write(Call(name, tuple(map(Name, function.values)), keywords))
+    return write(Call(name, tuple(map(Name, values)), keywords))
 
 
 def _node(value: Any) -> Node:

@@ -26,9 +26,12 @@ def constant(function: Function, keyword: str, node: Node, refused: Refused) -> 
         found = _read(node)
     except TypeError:
         raise refused(f"takes a constant for `{keyword}`.", f"write {keyword}={example}") from None
-    if keyword in WORDS and not any(found is one or (isinstance(one, str) and found == one) for one in WORDS[keyword]):
-        choices = " or ".join(map(repr, WORDS[keyword]))
-        raise refused(f"takes {choices} for `{keyword}`.", f"write {keyword}={WORDS[keyword][0]!r}")
+    words = WORDS.get(keyword, ())
+    if keyword == "reduction" and "edges" in function.values:
+        words = ("sum", "mean")
+    if words and not any(found is one or (isinstance(one, str) and found == one) for one in words):
+        choices = " or ".join(map(repr, words))
+        raise refused(f"takes {choices} for `{keyword}`.", f"write {keyword}={words[0]!r}")
     if not holds(found):
         raise refused(f"takes {wanted} for `{keyword}`.", f"write {keyword}={example}")
     return found
@@ -83,6 +86,7 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str, str]] = {
     "ignore_index": (_whole, "a whole number", "1"),
     "label_smoothing": (_part_of_one, "a number from 0 to 1", "0.1"),
     "margin": (_is_number, "a number", "0.1"),
+    "push": (_is_number, "a number", "0.1"),
     "label_weights": (_two_weights, "two numbers that are not negative", "(0.7, 0.3)"),
 }
 """What the value of a keyword must be, in words, and how it is written."""

@@ -251,6 +251,13 @@ def _widen(kernel: str) -> Callable[[Writer, Value], str]:
     return write
 
 
+def _edge_loss(writer: Writer, value: Value) -> str:
+    """The rows of the nodes, the edges, and the negatives or None."""
+    name, *options = value.facts
+    words = [*map(writer.of, value.args), *(["None"] if len(value.args) < 3 else []), *map(repr, options)]
+    return f"{writer.kernel(f'loss_{name}')}({', '.join(words)})"
+
+
 def _tuple_kernel(name: str) -> Callable[[Writer, Value], str]:
     """A kernel that takes its values as one tuple."""
 
@@ -282,6 +289,7 @@ EXPRESSIONS: dict[str, Callable[[Writer, Value], str]] = {
     "distances": _kernel("distances"),
     "loss": _named_kernel("loss"),
     "loss_rows": _named_kernel("loss_rows"),
+    "edge_loss": _edge_loss,
     "broadcast": _kernel("broadcast"),
     "view": _view,
     "spread": _spread,

@@ -175,6 +175,24 @@ _LOSSES = (
         (),
         {"margin": 0.2, "label_weights": None, **_LOSS},
     ),
+    Function(
+        "edge_cosine_loss",
+        "loss",
+        ("x", "edges"),
+        "-sum(w * cosine(x[i], x[j])) over the edges of a graph; `push` times the sum over all other pairs of two "
+        "nodes; max(0, cosine - margin) over `negatives`, which are edges too. A mean divides each by its count.",
+        ("negatives",),
+        {"reduction": "sum", "push": 0.0, "margin": 0.0},
+    ),
+    Function(
+        "edge_distance_loss",
+        "loss",
+        ("x", "edges"),
+        "sum(w * distance(x[i], x[j]) ** 2) over the edges of a graph; max(0, margin - distance) ** 2 over "
+        "`negatives`, which are edges too. A mean divides each by its count.",
+        ("negatives",),
+        {"reduction": "sum", "margin": 1.0},
+    ),
 )
 
 FUNCTIONS: dict[str, Function] = {

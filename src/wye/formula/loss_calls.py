@@ -19,7 +19,8 @@ PAIRS = frozenset({"pair", "pair_margin"})
 
 def loss(reader: Reader, name: str, nodes: Values, axes: Axes, options: Options, span: Span) -> Value:
     """The value of a loss of the catalogue."""
-    return (_of_pairs if name in PAIRS else _of_kernel)(reader, name, nodes, options, span)
+    rule = _of_pairs if name in PAIRS else _of_edges if "edges" in nodes else _of_kernel
+    return rule(reader, name, nodes, options, span)
 
 
 def _of_kernel(reader: Reader, name: str, nodes: Values, options: Options, span: Span) -> Value:
@@ -77,6 +78,25 @@ def _class_last(reader: Reader, logits: Value, target: Value, span: Span) -> Axe
             "write cross_entropy(logits[b, k], target[b])",
         )
     return (*theirs, classes[0])
+
+
+def _of_edges(reader: Reader, name: str, nodes: Values, options: Options, span: Span) -> Value:
+    """`edge_cosine_loss`, `edge_distance_loss`: of all nodes at once; only the front can read the edges."""
+    graph, x = reader.graph, tensor(reader.graph, reader.read(nodes["x"]))
+    if x.kind.scalar or x.kind.declared or x.kind.sample:
+        declared = x.kind.declared
+        got = f"axes [{shown(x.kind.names)}]" if declared else "one sample" if x.kind.sample else "a number"
+        fix = "leave the brackets out" if declared else f"write {name}(x, edges), with a row of x for each node"
+        raise graph.shape_error(f"`{name}` takes all nodes at once: x of shape (nodes, features).", x.span, got, fix)
+    found = [reader.read(nodes[key]) for key in ("edges", "negatives") if key in nodes]
+    for one in found:
+        if one.kind.tensor:
+            text = graph.written_at(one.span)
+            got = "named axes" if one.kind.declared else "a number" if one.kind.number else "a tensor"
+            fix = f"build them and give them: {text.split('[')[0]}=wye.Edges.from_dense(adj)"
+            raise graph.error(f"`{text}` is not the edges of a graph.", one.span, got, fix)
+    kind = Kind(axes=(), data=x.kind.data)
+    return graph.value("edge_loss", (as_float(graph, x), *found), (name, *options.values()), kind, span)
 
 
 def _no_tensors(graph: Graph, name: str, span: Span, fix: str) -> Exception:

@@ -19,7 +19,8 @@ def not_a_tensor(graph: Graph, value: Value, number: Callable[..., Any]) -> Call
     def taken(got: Any, like: Any = None) -> Any:
         if isinstance(got, bool | int | float):
             return number(got, like)
-        kind, word = "None" if got is None else f"a {type(got).__name__}", graph.written_at(value.span)
+        named, word = type(got).__name__, graph.written_at(value.span)
+        kind = "None" if got is None else f"{'an' if named[0] in 'AEIOU' else 'a'} {named}"
         keys: list[Any] = list(got) if isinstance(got, dict) else []  # pyright: ignore[reportUnknownArgumentType]
         if isinstance(got, tuple | list):
             keys = list(range(len(got)))  # pyright: ignore[reportUnknownArgumentType]

@@ -10,6 +10,7 @@ from typing import Any
 
 from .analysis import analyse
 from .codegen import Signature, function
+from .edges import EdgeList
 from .emission import Front
 from .formula import Formula
 from .given import read_by
@@ -32,7 +33,7 @@ def kind_of(value: object, tensor: Any, dtype_class: Callable[[Any], str]) -> Ki
         return Kind(dtype=dtype_class(value))
     if isinstance(value, bool | int | float):
         return NUMBER
-    return None if callable(value) else Kind(dtype="any", tensor=False)
+    return None if callable(value) and not isinstance(value, EdgeList) else Kind(dtype="any", tensor=False)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from ..formula.formula import Formula as Formula
 from ..formula.schedule import Schedule as Schedule
 from . import backend as backend  # before all that needs Keras: it says what is missing
 from . import losses as losses
+from .edges import Edges as Edges
 from .evaluation import evaluate as evaluate
 from .flow import Chain as Chain
 from .flow import RandomChoice as RandomChoice

@@ -12,9 +12,9 @@ from ..formula.graph import Axes, Graph, Value
 from ..formula.numeric import compute
 from ..formula.pairs import Contraction
 from ..formula.table import named
+from . import edge_losses, loss_kernels, picks, products, structure
 from . import functions as f
 from . import kernels as k
-from . import loss_kernels, picks, products, structure
 from .kernels import Array, ops
 
 
@@ -97,6 +97,8 @@ REDUCTIONS: dict[str, Callable[..., Array]] = {
 
 KERNELS: dict[str, Any] = {
     **named(f, loss_kernels, structure),
+    "loss_edge_cosine_loss": edge_losses.edge_cosine_loss,
+    "loss_edge_distance_loss": edge_losses.edge_distance_loss,
     "Tensor": k.Tensor,
     "floats": k.FLOATS,
     "square": k.squared,

@@ -37,7 +37,7 @@ class Holder:
     """Parts by name, apart from the layer itself, which tracks and saves what it sees in its attributes.
 
     Attributes:
-        kinds: for each part `module parameter buffer number schedule formula table` or `callable`.
+        kinds: for each part `module parameter buffer number schedule formula table edges` or `callable`.
         numbers: the numbers as they were last assigned, for their types.
         outer: the layers and models that were called around this one: what is made of them must be made anew.
     """
@@ -53,7 +53,9 @@ class Holder:
         self.tables: dict[str, str] = {}
         self.outer: weakref.WeakSet[Any] = weakref.WeakSet()
 
-    def __getattr__(self, name: str) -> Array:
+    def __getattr__(self, name: str) -> Any:
+        if "kinds" in self.__dict__ and self.kinds.get(name) == "edges":
+            return self._modules[name]
         variables: dict[str, keras.Variable] = self._buffers.variables if "_buffers" in self.__dict__ else {}
         if name not in variables:
             raise AttributeError(name)

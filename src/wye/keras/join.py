@@ -33,7 +33,7 @@ class Join(Moving, Named, Parts, keras.Model):
         formula: a text, a `Formula`, or a callable that takes parts and inputs by name.
         strict: whether undeclared data must fit as it is; False broadcasts as Keras does.
         name: of the model, as Keras knows it.
-        **parts: layers, Variables, tensors, numbers, named formulas, Schedules, Tables, and callables.
+        **parts: layers, Variables, tensors, numbers, named formulas, Schedules, Tables, Edges, and callables.
 
     Raises:
         FormulaError: the formula is not in the language.

@@ -15,6 +15,7 @@ from ..formula.graph import NUMBER, Kind
 from ..formula.naming import check_names
 from ..formula.schedule import Schedule
 from ..formula.tables import check_entries
+from .edges import Edges
 from .holding import Holder
 from .kernels import NARROW, WHOLE, Array, Tensor, ops
 from .making import RUNS, dtype_class
@@ -44,13 +45,13 @@ else:
 
 
 def part_kind(name: str, value: object) -> str:
-    """`module parameter buffer number schedule formula table` or `callable`.
+    """`module parameter buffer number schedule formula table edges` or `callable`.
 
     Raises:
         PartError: the value is none of these.
     """
     if isinstance(value, keras.Layer):
-        return "module"
+        return "edges" if isinstance(value, Edges) else "module"
     if isinstance(value, keras.Variable):
         return "parameter" if value.trainable else "buffer"
     if isinstance(value, keras.KerasTensor):
@@ -77,7 +78,7 @@ def part_kind(name: str, value: object) -> str:
         )
     if callable(value):
         return "callable"
-    fix = "give a layer, a Variable, a tensor, a number, a formula, a Schedule, a Table or a callable"
+    fix = "give a layer, a Variable, a tensor, a number, a formula, a Schedule, a Table, Edges or a callable"
     raise PartError(f"`{name}` is no part.", f"{name}=...", type(value).__name__, fix)
 
 
@@ -113,10 +114,9 @@ class Parts(Seen):
 
     def _value_kinds(self) -> dict[str, Kind]:
         """What is known of the parts that are values."""
+        known = {"number": NUMBER, "schedule": NUMBER, "edges": Kind(data=False, dtype="any", tensor=False)}
         return {
-            name: NUMBER
-            if kind in ("number", "schedule")
-            else Kind(data=False, dtype=dtype_class(self._held.variable(name)))
+            name: known[kind] if kind in known else Kind(data=False, dtype=dtype_class(self._held.variable(name)))
             for name, kind in self._held.kinds.items()
             if kind not in (*CALLED, "formula")
         }
@@ -219,10 +219,11 @@ class Parts(Seen):
         elif {kind, before} <= {"parameter", "buffer"}:
             held.synced()
             held.variable(name).assign(value)
-        elif kind == before == "module":
+        elif kind == before and kind in ("module", "edges"):
             self._track(name, value)
             held.renewed()
         else:
+            before, kind = ("graph" if one == "edges" else one for one in (before, kind))
             raise PartError(
                 f"`{name}` is a {before}, not a {kind}.",
                 f"{type(self).__name__}.{name} = ...",

@@ -9,6 +9,7 @@ import keras
 from keras import KerasTensor
 
 from ..errors import InputError
+from ..formula.edges import EdgeList
 from ..formula.formula import Formula
 from .kernels import Tensor, ops
 from .making import value_of
@@ -59,6 +60,11 @@ def symbol_of(value: Any) -> KerasTensor:
 def evaluated(formula: Formula, values: Mapping[str, Any], strict: bool) -> Any:
     """The symbol of a formula's value; what can be trained or called needs an owner, and is refused."""
     for name, value in values.items():
+        if isinstance(value, EdgeList):
+            fix = f"give them to a model as a part: Join(formula, {name}=...)"
+            raise InputError(
+                f"`{name}` is a graph, which a formula of symbols cannot hold.", "evaluate(...)", "Edges", fix
+            )
         if callable(value) or isinstance(value, keras.Variable):
             kind = "a variable" if isinstance(value, keras.Variable) else "called"
             raise InputError(

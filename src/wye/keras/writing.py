@@ -65,7 +65,7 @@ def written_parts(held: Holder) -> dict[str, Any]:
 def _written(held: Holder, name: str, kind: str) -> Any:
     if kind == "callable":
         raise unwritten(name, held.part(name))
-    if kind == "module":
+    if kind in ("module", "edges"):
         return {"kind": kind, "layer": keras.saving.serialize_keras_object(held.part(name))}
     if kind == "formula":
         return {"kind": kind, "text": held.formulas[name].text}
@@ -86,7 +86,7 @@ def read_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(name: str, part: Mapping[str, Any]) -> Any:
     kind = part["kind"]
-    if kind == "module":
+    if kind in ("module", "edges"):
         return keras.saving.deserialize_keras_object(part["layer"])
     if kind == "formula":
         return Formula(part["text"])

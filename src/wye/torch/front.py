@@ -12,9 +12,9 @@ from ..formula import refusals
 from ..formula.graph import Axes, Graph, Value
 from ..formula.pairs import Contraction
 from ..formula.table import named
+from . import edge_losses, large, loss_kernels
 from . import functions as f
 from . import kernels as k
-from . import large, loss_kernels
 
 
 def capturing() -> bool:
@@ -47,6 +47,8 @@ def traced_number(name: str, values: tuple[Any, ...], dtype: str | None) -> Tens
 
 KERNELS: dict[str, Any] = {
     **named(f, loss_kernels, f),
+    "loss_edge_cosine_loss": edge_losses.edge_cosine_loss,
+    "loss_edge_distance_loss": edge_losses.edge_distance_loss,
     "Tensor": Tensor,
     "floats": k.FLOATS,
     "square": large.square,

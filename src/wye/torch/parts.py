@@ -15,18 +15,20 @@ from ..formula.graph import NUMBER, Kind
 from ..formula.naming import check_names
 from ..formula.schedule import Schedule
 from ..formula.tables import check_entries
+from .edges import Edges, sides_of
 from .keras_layer import adopted, is_layer
 from .making import dtype_class
 from .table import Table
 
 
 def part_kind(name: str, value: object) -> str:
-    """`module parameter buffer number schedule formula table` or `callable`.
+    """`module parameter buffer number schedule formula table edges` or `callable`.
 
     Raises:
         PartError: the value is none of these.
     """
     kinds: tuple[tuple[type | tuple[type, ...], str], ...] = (
+        (Edges, "edges"),
         (nn.Module, "module"),
         (nn.Parameter, "parameter"),
         (Tensor, "buffer"),
@@ -51,7 +53,7 @@ def part_kind(name: str, value: object) -> str:
         f"`{name}` is no part.",
         f"{name}=...",
         type(value).__name__,
-        "give a module, a Parameter, a tensor, a number, a formula, a Schedule, a Table or a callable",
+        "give a module, a Parameter, a tensor, a number, a formula, a Schedule, a Table, Edges or a callable",
     )
 
 
@@ -80,8 +82,9 @@ class Parts(nn.Module):
 
     def _value_kinds(self) -> dict[str, Kind]:
         """What is known of the parts that are values."""
+        known = {"number": NUMBER, "schedule": NUMBER, "edges": Kind(data=False, dtype="any", tensor=False)}
         return {
-            name: NUMBER if kind in ("number", "schedule") else Kind(data=False, dtype=dtype_class(getattr(self, name)))
+            name: known[kind] if kind in known else Kind(data=False, dtype=dtype_class(getattr(self, name)))
             for name, kind in self._kinds.items()
             if kind not in ("module", "callable", "formula")
         }
@@ -114,6 +117,10 @@ class Parts(nn.Module):
             self.register_buffer(name, value.tensor)
         elif kind == "buffer":
             self.register_buffer(name, value)
+        elif kind == "edges":
+            super().__setattr__(name, value)
+            if not value.index.is_meta:
+                sides_of(value)  # now, while no graph is captured
         else:
             super().__setattr__(name, adopted(value, name, f"{type(self).__name__}({name}=...)"))
 
@@ -146,6 +153,7 @@ class Parts(nn.Module):
         elif kind == before or {kind, before} == {"parameter", "buffer"}:
             super().__setattr__(name, adopted(value, name, f"{type(self).__name__}.{name} = ..."))
         else:
+            before, kind = ("graph" if one == "edges" else one for one in (before, kind))
             raise PartError(
                 f"`{name}` is a {before}, not a {kind}.",
                 f"{type(self).__name__}.{name} = ...",

@@ -21,6 +21,7 @@ from examples import (
     m09_loop_on_the_data,
     m11_adaptive_image_processing,
     m14_importance_mask,
+    m15_graph_distance,
     m16_weight_per_sample,
     m21_dynamic_graph_or_tree,
     m22_how_weights_move,
@@ -261,8 +262,22 @@ def losses() -> dict[str, Callable[[], Kept]]:
         "pair": "pair(a, b, label, label_weights=(0.7, 0.3))",
         "pair_margin": "pair_margin(a, b, label, margin=0.3)",
     }
-    assert texts.keys() == set(wye.losses.__all__)
-    return {f"loss_{name}": lambda text=text: (wye.Objective(text), _read(text, given)) for name, text in texts.items()}
+    plain = {
+        f"loss_{name}": lambda text=text: (wye.Objective(text), _read(text, given)) for name, text in texts.items()
+    }
+    graphs = {
+        "edge_cosine_loss": lambda: (wye.Objective("edge_cosine_loss(a, g, push=0.2)", g=graph()), {"a": x(4)}),
+        "edge_distance_loss": lambda: (
+            wye.Objective("edge_distance_loss(a, g, n)", g=graph(nn.Parameter(torch.rand(4))), n=graph()),
+            {"a": x(4)},
+        ),
+    }
+    assert texts.keys() | graphs.keys() == set(wye.losses.__all__)
+    return {**plain, **{f"loss_{name}": make for name, make in graphs.items()}}
+
+
+def graph(weight: Tensor | None = None) -> wye.Edges:
+    return wye.Edges([[0, 1, 2, 4], [1, 2, 0, 4]], weight, num_nodes=N)
 
 
 def _read(text: str, given: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -298,6 +313,10 @@ def of_examples() -> dict[str, Callable[[], Kept]]:
         "m14_loss": lambda: (
             m14_importance_mask.masked_error(m14_importance_mask.middle()),
             {"pred": x(8, 8), "label": x(8, 8)},
+        ),
+        "m15": lambda: (
+            m15_graph_distance.objective(),
+            {"known": torch.tensor([0, 33]), "label": torch.tensor([0, 1])},
         ),
         "m16_loss": lambda: (m16_weight_per_sample.weighted_error(), {**pred, "w": control}),
         "m16_table": lambda: (

@@ -140,7 +140,7 @@ BUILT: dict[str, tuple[Any, ...]] = {
     "Tanh": (),
     "Tanhshrink": (),
     "Threshold": (0.1, 20.0, True),
-    "Transformer": (8, 2, 2, 1, 16, 0.2, "gelu", None, None, 1e-3, True, False, False),
+    "Transformer": (8, 2, 2, 1, 16, 0.2, "gelu", None, None, 1e-3, True, False, True),
     "TransformerDecoder": (nn.TransformerDecoderLayer(8, 2, 16), 2, nn.LayerNorm(8)),
     "TransformerDecoderLayer": (8, 2, 16, 0.2, "gelu", 1e-3, True, True, False),
     "TransformerEncoder": (nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 3, None, False, False),

@@ -77,7 +77,8 @@ def _option(key: str, node: Node, function: Function, site: Site) -> Option:
     value = _constant(node)
     default = function.options[key]
     if key in WORDS:
-        fits, wanted = value in WORDS[key], "one of " + listed(f'"{word}"' for word in WORDS[key])
+        words = ("sum", "mean") if key == "reduction" and "edges" in function.values else WORDS[key]
+        fits, wanted = value in words, "one of " + listed(f'"{word}"' for word in words)
     elif isinstance(default, bool):
         fits, wanted = isinstance(value, bool), "True or False"
     elif key == "label_weights":

@@ -34,6 +34,7 @@ from .arguments import sorted_arguments
 from .brackets import Entry, bracketed, item, ordered
 from .calls import called
 from .chains import compared, multiplied, summed
+from .edges import over_edges
 from .given import Given
 from .losses import loss
 from .meeting import Rules
@@ -272,6 +273,8 @@ class Interpreter:
         first = arguments.values[0]
         if name == "size" and isinstance(first, Name) and self.scope.is_axis(first) and not arguments.options:
             return number(self.size(first))
+        if "edges" in function.values:
+            return over_edges(function, arguments, site, self.term(first), self.world.given)
         meant = self.meant or (bool(arguments.axes) and function.kind in ("reduction", "pair"))
         with self.inside(meant=meant):
             terms = tuple(self.term(value) for value in arguments.values)

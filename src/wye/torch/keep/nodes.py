@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..edges import Edges, held
 from ..flow.branching import When
 from ..flow.chain import Chain
 from ..flow.exiting import EarlyExit
@@ -43,6 +44,12 @@ def arguments_of(module: nn.Module) -> Settings:
         return {"names": module.names}
     if isinstance(module, Called):
         return {"function": module.function}
+    if isinstance(module, Edges):
+        weight = module.weight
+        return {
+            "num_nodes": module.num_nodes,
+            "weight": None if weight is None else Held("parameter" if isinstance(weight, nn.Parameter) else "buffer"),
+        }
     if isinstance(module, Join):
         return _of_join(module)
     return _of_node(module) if isinstance(module, Node) else {}
@@ -60,7 +67,7 @@ def _part(module: Parts, name: str, kind: str) -> Any:
     home = {"formula": module._formulas, "schedule": module._schedules, "callable": module._callables}
     if kind in home:
         return home[kind][name]
-    return module.__dict__[name] if kind == "number" else Held(kind)
+    return module.__dict__[name] if kind == "number" else Held("module" if kind == "edges" else kind)
 
 
 def _of_join(join: Join) -> Settings:
@@ -98,6 +105,8 @@ def _of_node(node: Node) -> Settings:
 
 def tensors_of(module: nn.Module) -> set[str]:
     """The names of the tensors that one of wye's modules has by itself."""
+    if isinstance(module, Edges):
+        return {"index", *(["weight"] if module.weight is not None else [])}
     if not isinstance(module, Parts):
         return set()
     held = {name for name, kind in module._kinds.items() if kind in ("parameter", "buffer", "table")}
@@ -125,6 +134,9 @@ def built(kind: str, settings: Settings, child: Child, empty: Empty) -> nn.Modul
         WyeError, LookupError, TypeError, ValueError: nothing can be built from them.
     """
     cls = MODULES[kind]
+    if cls is Edges:
+        weight = settings["weight"]
+        return held(empty("index"), weight and _filled("weight", weight, child, empty), settings["num_nodes"])
     step = settings.pop("step", 0)
     parts = {name: _filled(name, part, child, empty) for name, part in settings.pop("parts", {}).items()}
     module = _join(cls, settings, parts) if issubclass(cls, Join) else BUILD[cls](settings, child, parts)
@@ -212,5 +224,5 @@ BUILD: dict[type[nn.Module], Callable[[Settings, Child, Settings], nn.Module]] =
     Chain: _chain,
     **{cls: partial(_node, cls) for cls in PARTED},
 }
-MODULES: dict[str, type[nn.Module]] = {f"wye.{cls.__name__}": cls for cls in (Join, Objective, *BUILD)}
+MODULES: dict[str, type[nn.Module]] = {f"wye.{cls.__name__}": cls for cls in (Join, Objective, Edges, *BUILD)}
 KINDS = {cls: name for name, cls in MODULES.items()}
