@@ -34,8 +34,8 @@ class Join(Parts):
     Args:
         formula: a text, a `Formula`, or a callable that takes parts and inputs by name.
         strict: whether undeclared data must fit as it is; False broadcasts as torch does.
-        **parts: modules, Parameters, tensors (buffers), numbers, named formulas, Schedules, Tables, Edges, callables; also
-            layers of Keras on its torch backend, once they are built: train() and eval() reach them.
+        **parts: modules, Parameters, tensors (buffers), numbers, named formulas, Schedules, Tables, Edges, callables;
+            also layers of Keras on its torch backend, once they are built: train() and eval() reach them.
 
     Raises:
         FormulaError: the formula is not in the language.
