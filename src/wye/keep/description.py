@@ -13,6 +13,8 @@ from .sealed import BLANK, WHOLE, parsed
 FORMAT = 1
 KEYS = ("still", "channels_last")
 """What is said of some keys."""
+KNOWN = ("wye.", "nn.", "keras.")
+"""How the names of classes begin that are not the user's."""
 DEEPEST = 100
 """So many modules stand within one another at most."""
 
@@ -81,8 +83,21 @@ class Description:
 
     @property
     def opaque(self) -> list[str]:
-        """The paths of what the caller gives back."""
-        return [path for path, entry in self.parts.items() if entry.opaque]
+        """The paths of what the caller gives back; what is within a class of the user, that class builds."""
+        found: list[str] = []
+        within_own: list[str] = []
+        for path, entry in self.parts.items():  # each behind those around it
+            own = not entry.kind.startswith(KNOWN) or entry.opaque
+            if entry.opaque and not any(is_within(path, outer) for outer in within_own):
+                found.append(path)
+            if own:
+                within_own.append(path)
+        return found
+
+
+def is_within(path: str, outer: str) -> bool:
+    """Whether something at a path is a module, or stands in it."""
+    return not outer or path == outer or path.startswith(f"{outer}.")
 
 
 def resolved(key: str, same: Mapping[str, str]) -> str:

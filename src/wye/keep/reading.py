@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from ..formula.formula import Formula
-from .description import Description, Entry, within
+from .description import KNOWN, Description, Entry, within
 
 DECIDES = {
     "wye.When": "condition",
@@ -18,8 +18,6 @@ DECIDES = {
 }
 """The setting by which each node of a flow parts its samples."""
 NOBODY = "nobody:"
-KNOWN = ("wye.", "nn.", "keras.")
-"""The classes of which one knows that they read all that they hold."""
 FORMULAS = ("formula", *DECIDES.values())
 
 

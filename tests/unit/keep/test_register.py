@@ -104,6 +104,24 @@ def test_a_module_that_is_changed_stays_the_object_that_others_refer_to(tmp_path
     same(model, again)
 
 
+def test_a_registered_class_builds_what_only_it_knows(tmp_path: Path) -> None:
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.blocks = Plain(), nn.ModuleList([Plain()])
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.blocks[0](self.inner(x))
+
+    model = wye.Chain(outer=wye.register(Outer)(), other=Plain())
+    model.outer.inner.deep.condition = "norm(x) < 2"
+    wye.save(model, tmp_path / "a.safetensors")
+    assert wye.inspect(tmp_path / "a.safetensors").opaque == ["other"]
+    again = wye.load(tmp_path / "a.safetensors", parts={"other": Plain()})
+    assert str(again.outer.inner.deep.condition) == "norm(x) < 2"
+    same(again, model)
+
+
 def test_a_class_may_say_its_settings_itself(tmp_path: Path) -> None:
     class Grown(nn.Module):
         def __init__(self, width: int) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import FileError, WyeError, listed
-from ...keep.description import Description, Entry, within
+from ...keep.description import Description, Entry, is_within, within
 from ...keep.plain import read
 from ...keep.sealed import WHOLE, Stored
 from ..keras_layer import adopted
@@ -51,7 +51,7 @@ class Rebuilding:
                 fix = "give parts by their paths, as wye.inspect(path) lists them"
                 raise FileError(f"the file has no part {name!r}.", where, got, fix)
         for name in self.description.opaque:
-            if not any(name == one or name.startswith(f"{one}.") or not one for one in self.given):
+            if not any(is_within(name, one) for one in self.given):
                 raise _opaque(name, parts[name], where, self.given)
 
     def _module(self, path: str) -> nn.Module:

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ...errors import FileError, InputError
 from ...keep.aside import written_aside
-from ...keep.description import Description, described, within
+from ...keep.description import Description, described, is_within, within
 from ...keep.sealed import LINE, WHOLE, Plain, Stored, opened, write
 from ...keep.weights import Loaded, compared, misfit
 from .describing import LAST, NAMES, describe
@@ -202,7 +202,7 @@ def _fill(model: nn.Module, building: Rebuilding, tensors: Mapping[str, Tensor])
         for key, tensor in tensors.items()
     }
     numbers = {within(path, name) for path, one in _modules(model) for name in numbers_of(one)}
-    given = {key for key in state if any(_under(key, path) for path in building.given)}
+    given = {key for key in state if any(is_within(key, path) for path in building.given)}
     for key in state.keys() - numbers:
         state[key] = _copied(model, key, tensors[firsts[key]]) if key in given else tensors[firsts[key]]
     for key in numbers:
@@ -218,10 +218,6 @@ def _fill(model: nn.Module, building: Rebuilding, tensors: Mapping[str, Tensor])
 
 def _modules(model: nn.Module) -> Iterable[tuple[str, nn.Module]]:
     return model.named_modules(remove_duplicate=False)
-
-
-def _under(key: str, path: str) -> bool:
-    return not path or key.startswith(f"{path}.")
 
 
 def _copied(model: nn.Module, key: str, tensor: Tensor) -> Tensor:
