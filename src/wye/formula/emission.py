@@ -282,6 +282,7 @@ EXPRESSIONS: dict[str, Callable[[Writer, Value], str]] = {
     "distances": _kernel("distances"),
     "loss": _named_kernel("loss"),
     "loss_rows": _named_kernel("loss_rows"),
+    **{name: _kernel(name) for name in ("ids", "signs", "full", "as_given")},
     "broadcast": _kernel("broadcast"),
     "view": _view,
     "spread": _spread,

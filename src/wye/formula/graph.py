@@ -99,6 +99,7 @@ class Graph:
     def __init__(self, text: str) -> None:
         self.text = text
         self._known: dict[tuple[object, ...], Value] = {}
+        self.expanded: dict[tuple[object, ...], Value] = {}
         self._shapes = 0
 
     def value(
