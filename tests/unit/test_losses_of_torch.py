@@ -121,7 +121,7 @@ def densities() -> dict[str, Tensor]:
 
 
 def kl(log_pred: Tensor, target: Tensor, reduction: str) -> Tensor:
-    """torch's divergence: its mean over rows is called "batchmean", and without a reduction each row is to be summed."""
+    """torch's divergence: its mean over rows is "batchmean", and without a reduction each row is to be summed."""
     if reduction == "none":
         return F.kl_div(log_pred, target, reduction="none").sum(-1)
     return F.kl_div(log_pred, target, reduction="batchmean" if reduction == "mean" else reduction)

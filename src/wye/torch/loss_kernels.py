@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..formula import refusals
 from . import functions as f
-from .kernels import HALF, out_of_range, rows
+from .kernels import HALF, out_of_range, pick, rows
 
 
 def mse(pred: Tensor, target: Tensor, reduction: str) -> Tensor:
@@ -47,20 +47,36 @@ def cross_entropy(
         return _over(found.reshape(logits.shape[:-1]), reduction)
     if target.is_floating_point() or target.shape != logits.shape[:-1]:
         raise refusals.no_class_ids(target.dtype, tuple(target.shape), tuple(logits.shape))
-    ids = target.reshape(-1).long()
+    flat_ids = target.reshape(-1).long()
+    kept = flat_ids != ignore_index
+    if weight is not None:
+        found, shares = _weighted(flat, flat_ids, kept, weight, label_smoothing)
+        if reduction == "mean":
+            return _over_shares(found.sum(), shares.sum())
+        return found.reshape(target.shape) if reduction == "none" else found.sum()
     how = "none" if reduction == "none" else "sum"
     try:
         found = F.cross_entropy(
-            flat, ids, weight, ignore_index=ignore_index, reduction=how, label_smoothing=label_smoothing
+            flat, flat_ids, ignore_index=ignore_index, reduction=how, label_smoothing=label_smoothing
         )
     except IndexError as error:
-        raise out_of_range(ids[ids != ignore_index], classes) if "out of bounds" in str(error) else error from None
-    if reduction != "mean":
-        return found.reshape(target.shape) if reduction == "none" else found
-    kept = ids != ignore_index
-    if weight is None:
-        return found / kept.sum().clamp(min=1)
-    return _over_shares(found, torch.where(kept, weight[torch.where(kept, ids, 0)], 0).sum())
+        raise out_of_range(flat_ids[kept], classes) if "out of bounds" in str(error) else error from None
+    if reduction == "none":
+        return found.reshape(target.shape)
+    return found / kept.sum().clamp(min=1) if reduction == "mean" else found
+
+
+def _weighted(
+    logits: Tensor, ids: Tensor, kept: Tensor, weight: Tensor, label_smoothing: float
+) -> tuple[Tensor, Tensor]:
+    """The loss of each row and the weight of its class; torch's own function has no gradient in the weights."""
+    logs, known = torch.log_softmax(logits, -1), torch.where(kept, ids, 0)
+    picked = pick(logs, known, 1, 0, 0, None)
+    shares = torch.where(kept, pick(weight, known, 0, 1, 0, None), 0)
+    found = -shares * picked
+    if label_smoothing:
+        found = (1 - label_smoothing) * found - label_smoothing * f.mean(weight * logs, (-1,))
+    return torch.where(kept, found, 0), shares
 
 
 def weighted_cross_entropy(
