@@ -54,7 +54,7 @@ DENSITIES = (
         "js_divergence",
         "The Jensen-Shannon divergence between two distributions: symmetric, at most log 2.",
         "(KL(pred, m) + KL(target, m)) / 2 with m = (pred + target) / 2, over the last axis; a probability of 0 "
-        "counts 0, with a gradient of 0.",
+        "counts 0, with a finite gradient.",
         "Lin 1991, Divergence measures based on the Shannon entropy, equation 4.1",
         {
             "pred": Argument("probabilities of shape (..., k).", "..., k"),
