@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import InputError
 from .catalogue.loss import Loss
 from .functions import FUNCTIONS, Option
-from .losses import CATALOGUE, told
+from .losses import CATALOGUE, told, written
 from .text import write
 from .tree import Call, Name, Negative, Node, Number, Several, Text, Truth
 
@@ -34,7 +34,7 @@ def _function(loss: Loss, evaluate: Callable[..., Any]) -> LossFunction:
             given = signature.bind(*args, **keywords).arguments
         except TypeError as error:
             got = f"{len(args)} by position" + "".join(f", {key}=" for key in keywords)
-            fix = f"write {loss.name}{signature.replace(return_annotation=signature.empty)}"
+            fix = f"write {written(loss)}"
             raise InputError(f"the loss was called wrong: {error}.", f"losses.{loss.name}(...)", got, fix) from None
         options = [(key, _constant(loss, key, value)) for key, value in given.items() if key not in values]
         tensors = {key: value for key, value in given.items() if key in values and value is not None}

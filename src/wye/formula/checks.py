@@ -165,31 +165,28 @@ class ExactAxes(Check):
     """Values of a loss: of one shape, but for the axes behind it that the catalogue calls `k`."""
 
     def verify(self, shapes: Sequence[Shape]) -> None:
-        call, layout, samples, count = cast("tuple[str, tuple[str, ...], tuple[bool, ...], int]", self.facts)
+        layout, samples, count = cast("tuple[tuple[str, ...], tuple[bool, ...], int]", self.facts)
         own = [shape[1:] if sample else shape for shape, sample in zip(shapes, samples, strict=True)]
         lead = len(own[0]) - (count if layout[0] == "..., k" else 0)
         if lead < 0 or ("k" in layout and not own[0]):
             axes = "a last axis" if count == 1 else f"{count} axes"
-            raise self.error(f"`{self.words(0)}` has not {axes}.", self.described(shapes), "give rows of numbers")
+            what = f"`{self.words(0)}` is to have {axes}."
+            raise self.error(what, self.described(shapes), "give rows of numbers, or name the axes")
         entries, last = own[0][:lead], own[0][-1:] if layout[0] == "..." else own[0][lead:]
         wanted = {"...": entries, "..., k": entries + last, "k": last}
         for place, (shape, axes) in enumerate(zip(own, layout, strict=True)):
             if shape != wanted[axes]:
-                raise self.refusal(place, shapes, layout, wanted[axes], call)
+                raise self.refusal(place, shapes, layout, wanted[axes])
 
-    def refusal(
-        self, place: int, shapes: Sequence[Shape], layout: Sequence[str], wanted: Shape, call: str
-    ) -> FormulaError:
-        word, first = self.words(place), self.words(0)
-        fix = f"give it the shape {wanted}, as in {call}"
+    def refusal(self, place: int, shapes: Sequence[Shape], layout: Sequence[str], wanted: Shape) -> FormulaError:
+        word, first, got = self.words(place), self.words(0), self.described(shapes)
+        fix = f"give `{word}` the shape {wanted}"
         if layout[place] == layout[0]:
             named = cure(first, word, [shapes[0], shapes[place]], self.text)
-            what = f"`{first}` and `{word}` have one shape."
-            return self.error(what, self.described(shapes), named if layout[0] == "..." else fix)
-        rule = f"one entry for each of the last axis of `{first}`"
-        if layout[place] == "...":
-            rule = f"the shape of `{first}` without its last axis"
-        return self.error(f"`{word}` has {rule}.", self.described(shapes), fix)
+            what = f"`{first}` and `{word}` are to have one shape."
+            return self.error(what, got, named if layout[0] == "..." else fix)
+        rule = "the shape of `{}` without its last axis" if layout[place] == "..." else "the last axis of `{}` alone"
+        return self.error(f"`{word}` is to have {rule.format(first)}.", got, fix)
 
 
 class ExactClasses(Check):
@@ -206,7 +203,7 @@ class ExactClasses(Check):
             )
         if len(shapes) > 2 and shapes[2] != shapes[0][-1:]:
             fix = f"give it the shape {shapes[0][-1:]}"
-            raise self.error("the weights are one for each class.", self.described(shapes), fix)
+            raise self.error("the weights are to be one for each class.", self.described(shapes), fix)
 
 
 class ExactPair(Check):

@@ -97,7 +97,8 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str, str]] = {
     "margin": (_is_number, "a number", "0.1"),
     "q": (_part_of_one, "a number from 0 to 1", "0.5"),
     "dims": (_counts, "a whole number above 0", "2"),
-    **dict.fromkeys(("delta", "eps"), (_positive, "a number above 0", "1e-6")),
+    "delta": (_positive, "a number above 0", "1.0"),
+    "eps": (_positive, "a number above 0", "1e-6"),
     **dict.fromkeys(("alpha", "beta", "gamma", "smooth"), (_not_negative, "a number that is not negative", "1")),
     "label_weights": (_two_weights, "two numbers that are not negative", "(0.7, 0.3)"),
 }

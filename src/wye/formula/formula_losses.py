@@ -21,7 +21,9 @@ def expanded(reader: Reader, loss: Loss, nodes: Mapping[str, Node], axes: Axes, 
     given = {name: tensor(graph, reader.read(nodes[name])) for name in loss.arguments if name in nodes}
     if numbers_only([given[name] for name in loss.values]):
         text = graph.written_at(span)
-        raise graph.shape_error(f"`{loss.name}` takes tensors.", span, text, f"write {_call(loss, False)}")
+        raise graph.shape_error(
+            f"`{loss.name}` takes tensors.", span, text, f"write {loss.name}({', '.join(loss.values)})"
+        )
     key = (loss.name, axes, *map(id, given.values()), *given, *options.items())
     if key not in graph.expanded:
         declared = any(value.kind.declared for value in given.values())
@@ -39,12 +41,13 @@ def _is_of_floats(loss: Loss, name: str) -> bool:
     return loss.arguments[name].role == "floats"
 
 
-def _call(loss: Loss, named: bool) -> str:
-    """How it is called, with names for the axes or without."""
-    written = {"...": "[b]", "..., k": "[b, k]", "k": "[k]"}
-    whole = {"...": "[b, k]"} if not loss.over else {}
-    words = [name + ({**written, **whole}[one.axes] if named else "") for name, one in loss.values.items()]
-    return f"{loss.name}({', '.join([*words, *(['k'] if named and loss.named else [])])})"
+def _call(loss: Loss, extra: str = "") -> str:
+    """How it is called with names for the axes."""
+    written = {"...": "[b]" if loss.over else "[b, k]", "..., k": "[b, k]", "k": "[k]"}
+    words = [name + written[one.axes] for name, one in loss.values.items()]
+    words += ["k"] if loss.named else []
+    words += [f"{extra}={extra}[k]"] if extra in loss.extra else []
+    return f"{loss.name}({', '.join(words)})"
 
 
 def _check_settings(reader: Reader, loss: Loss, declared: bool, axes: Axes, options: Options, span: Span) -> None:
@@ -55,14 +58,14 @@ def _check_settings(reader: Reader, loss: Loss, declared: bool, axes: Axes, opti
             f"`{loss.name}` of undeclared values has no names to go over.",
             span,
             "undeclared axes",
-            f"name them: {_call(loss, True)}",
+            f"name them: {_call(loss)}",
         )
     if declared and options.get("dims") is not None:
         raise graph.shape_error(
             f"`{loss.name}` of values with named axes takes their names, not `dims=`.",
             span,
             f"dims={options['dims']}",
-            f"write {_call(loss, True)}",
+            f"write {_call(loss)}",
         )
 
 
@@ -113,7 +116,7 @@ def _by_position(
     tensors = {name: value for name, value in values.items() if not value.kind.number}
     samples = tuple(value.kind.sample or value.kind.axes == (SAMPLE,) for value in tensors.values())
     layout = tuple(loss.arguments[name].axes for name in tensors)
-    facts = (_call(loss, False), layout, samples, count)
+    facts = (layout, samples, count)
     guard = Guard("exact_axes", tuple(tensors.values()), facts, span)
     sample, mark, ready = any(samples), graph.new_shape(), dict(values)
     for name, value in tensors.items():
@@ -176,7 +179,7 @@ def _axes_over(reader: Reader, loss: Loss, values: Mapping[str, Value], axes: Ax
         f"`{loss.name}` {what}",
         span,
         ", ".join(f"{name} {_axes_of(kind)}" for name, kind in kinds.items()),
-        f"write {_call(loss, True)}",
+        f"write {_call(loss)}",
     )
 
 
@@ -186,12 +189,12 @@ def _check_named(reader: Reader, loss: Loss, values: Mapping[str, Value], over: 
         own, wanted = value.kind.names, loss.arguments[name].axes
         fits = {"...": not set(over) & set(own), "..., k": set(over) <= set(own), "k": set(own) == set(over)}
         if not fits[wanted]:
-            rule = {"...": "lacks", "..., k": "has", "k": "has only"}[wanted]
+            rule = {"...": "is to lack", "..., k": "is to have", "k": "is to have alone"}[wanted]
             raise reader.graph.shape_error(
                 f"`{loss.name}` goes along [{shown(over)}], which `{name}` {rule}.",
                 span,
                 f"{name} {_axes_of(value.kind)}",
-                f"write {_call(loss, True)}",
+                f"write {_call(loss, name)}",
             )
 
 

@@ -34,7 +34,7 @@ CATALOGUE: dict[str, Loss] = {loss.name: loss for loss in (*DIFFERENCES, *CLASSE
 REDUCTION = Setting("mean", '"mean", "sum", or "none".')
 
 
-def signature(loss: Loss) -> str:
+def written(loss: Loss) -> str:
     """The call as one would write it in Python."""
     words = [*loss.values, *(f"{name}={default!r}" for name, default in loss.options.items())]
     return f"{loss.name}({', '.join([*words, *(f'{name}=None' for name in loss.extra)])})"
@@ -82,7 +82,7 @@ def show(name: str) -> str:
     loss = CATALOGUE[name]
     formula = "\n".join(f"    {line}" for line in loss.text().split("\n"))
     return (
-        f"{signature(loss)}\n{loss.title}\n\nmathematics: {loss.mathematics}\n\n{formula}\n\n{_arguments(loss)}\n\n"
+        f"{written(loss)}\n{loss.title}\n\nmathematics: {loss.mathematics}\n\n{formula}\n\n{_arguments(loss)}\n\n"
         f"source: {loss.source}"
     )
 
