@@ -12,8 +12,7 @@ What holds for all of them:
   attached.
 - **Rows of zeros** have a cosine of 0 with any other, and finite gradients.
 - **Large values**: no loss of logits overflows; where a loss is infinite by its mathematics, it is infinite.
-- **16 bits**: floats of 16 bits are computed with, and summed, in 32, and the result is rounded once. `pair` and
-  `pair_margin` multiply in the dtype of the values.
+- **16 bits**: floats of 16 bits are computed with, and summed, in 32, and the result is rounded once.
 - **Whole numbers and booleans** become floats before they are computed with: nothing wraps.
 - **Ids** that are negative or too large are refused, or give NaN where a captured graph cannot refuse; so are labels
   that are none.

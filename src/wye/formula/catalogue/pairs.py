@@ -55,7 +55,7 @@ PAIRS = (
         "pair",
         "Draws pairs together or apart: by 1 - s, or until s is below a margin.",
         "With s = Σ a b over the last axis: 1 - s where the label is 1, max(0, s + margin) where it is 0. s is not "
-        "normalised, and is computed in the dtype of the values: give unit(a) for cosines.",
+        "normalised: give unit(a) for cosines.",
         "Hadsell, Chopra and LeCun 2006, Dimensionality reduction by learning an invariant mapping: a loss of pairs "
         "with a margin, there of distances",
         {"a": ROWS, "b": SAME, "label": LABEL},
