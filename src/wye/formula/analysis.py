@@ -281,8 +281,7 @@ class Scope:
         sources = Sources(Text(program), self.graph.text, strict=self.sources.strict, closed=True)
         inner = Scope(sources, Text(program), self.graph, {}, prefix, dict(values), within=span)
         inner.rules = self.rules
-        (value,) = inner.program()
-        return inner.shown(value)
+        return inner.shown(*inner.program())
 
     def part(self, node: Call, span: Span) -> Value:
         """A part called with exactly the arguments written; `draw=` only tells calls apart."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -27,15 +27,12 @@ def functions(evaluate: Callable[..., Any]) -> dict[str, LossFunction]:
 
 def _function(loss: Loss, evaluate: Callable[..., Any]) -> LossFunction:
     signature = inspect.Signature(_parameters(loss), return_annotation=Any)
-    values = frozenset(loss.arguments)
+    order, values, required = tuple(signature.parameters), frozenset(loss.arguments), loss.values.keys()
 
     def computed(*args: Any, **keywords: Any) -> Any:
-        try:
-            given = signature.bind(*args, **keywords).arguments
-        except TypeError as error:
-            got = f"{len(args)} by position" + "".join(f", {key}=" for key in keywords)
-            fix = f"write {written(loss)}"
-            raise InputError(f"the loss was called wrong: {error}.", f"losses.{loss.name}(...)", got, fix) from None
+        given = {**dict(zip(order, args, strict=False)), **keywords}
+        if len(given) < len(args) + len(keywords) or not required <= given.keys() <= signature.parameters.keys():
+            raise _called_wrong(loss, signature, args, keywords)
         options = [(key, _constant(loss, key, value)) for key, value in given.items() if key not in values]
         tensors = {key: value for key, value in given.items() if key in values and value is not None}
         return evaluate(_text(loss.name, tuple(tensors), tuple(options)), **tensors)
@@ -44,6 +41,19 @@ def _function(loss: Loss, evaluate: Callable[..., Any]) -> LossFunction:
     computed.__doc__ = told(loss)
     computed.__signature__ = signature  # type: ignore[attr-defined]
     return computed
+
+
+def _called_wrong(
+    loss: Loss, signature: inspect.Signature, args: Sequence[Any], keywords: Mapping[str, Any]
+) -> InputError:
+    got = f"{len(args)} by position" + "".join(f", {key}=" for key in keywords)
+    try:
+        signature.bind(*args, **keywords)
+    except TypeError as error:
+        return InputError(
+            f"the loss was called wrong: {error}.", f"losses.{loss.name}(...)", got, f"write {written(loss)}"
+        )
+    raise AssertionError(got)
 
 
 def _parameters(loss: Loss) -> list[inspect.Parameter]:

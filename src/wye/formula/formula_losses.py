@@ -119,15 +119,24 @@ def _by_position(
     facts = (layout, samples, count)
     guard = Guard("exact_axes", tuple(tensors.values()), facts, span)
     sample, mark, ready = any(samples), graph.new_shape(), dict(values)
-    for name, value in tensors.items():
+    first, *others = tensors
+    for name in (first, *others):
+        value = tensors[name]
         kind = value.kind
         if kind.axes is None and loss.arguments[name].axes != "k" and kind.sample == sample:
-            alike = loss.arguments[name].axes == next(iter(loss.values.values())).axes
+            alike = loss.arguments[name].axes == loss.arguments[first].axes
             kind = with_kind(kind, shape=mark if alike else graph.new_shape(), kept=(), unless=())
-        ready[name] = graph.value("same", (value,), ("exact", kind.shape), kind, value.span, (guard,))
+        # The others come after the first, and so after the check of all.
+        args, guards = ((value,), (guard,)) if name == first else ((value, ready[first]), ())
+        ready[name] = graph.value("same", args, ("exact", kind.shape), kind, value.span, guards)
     bare = [name for name, value in ready.items() if value.kind.scalar or value.kind.number]
     program = program_of(loss, options, [name for name in loss.extra if name in values], count, bare)
-    found = reader.expand(program, _computed(reader, loss, ready, options, span), prefix, span)
+    computed = _computed(reader, loss, ready, options, span)
+    graph.trusted = True  # the guard has seen that all fit
+    try:
+        found = reader.expand(program, computed, prefix, span)
+    finally:
+        graph.trusted = False
     if not found.kind.declared:
         return found
     sample = SAMPLE in (found.kind.axes or ())

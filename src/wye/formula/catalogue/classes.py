@@ -50,10 +50,10 @@ def _of_probabilities(settings: Mapping[str, Option], given: Collection[str]) ->
 
 def _binary(settings: Mapping[str, Option], given: Collection[str]) -> str:
     if "pos_weight" not in given:
-        return "entry = target * softplus(-logits) + (1 - target) * softplus(logits)"
+        return "entry = softplus(logits) - target * logits"
     return (
-        "positive = pos_weight[k] * target[..., k] * softplus(-logits[..., k])\n"
-        "entry = positive + (1 - target[..., k]) * softplus(logits[..., k])"
+        "weight = 1 + (pos_weight[k] - 1) * target[..., k]\n"
+        "entry = (1 - target[..., k]) * logits[..., k] + weight * softplus(-logits[..., k])"
     )
 
 

@@ -15,7 +15,7 @@ CALL = "float(wye.losses.{}(numpy.array([1.0, 3.0]), numpy.array([0.0, 1.0]){}))
 def _smooth_l1(settings: Mapping[str, Option], given: Collection[str]) -> str:
     if not settings["beta"]:
         return "entry = abs(pred - target)"
-    return "gap = abs(pred - target)\nclose = min(gap, beta)\nentry = close * (gap - close / 2) / beta"
+    return "gap = pred - target\nclose = clamp(gap, -beta, beta)\nentry = close * (gap - close / 2) / beta"
 
 
 DIFFERENCES = (
@@ -44,7 +44,7 @@ DIFFERENCES = (
         "With g = |pred - target|: g² / 2 where g < delta, delta (g - delta / 2) elsewhere.",
         "Huber 1964, Robust estimation of a location parameter",
         BOTH,
-        "gap = abs(pred - target)\nclose = min(gap, delta)\nentry = close * (gap - close / 2)",
+        "gap = pred - target\nclose = clamp(gap, -delta, delta)\nentry = close * (gap - close / 2)",
         (CALL.format("huber", ""), "1.0"),
         settings={"delta": Setting(1.0, "where the square ends, above 0.")},
     ),
