@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import wye
+from tests.unit.loss_samples import SAMPLES
 
 Entry = Callable[..., float]
 
@@ -281,3 +282,26 @@ def test_a_part_may_hold_the_weights() -> None:
         wanted = getattr(wye.losses, name)(x, label, weight=weight)
         assert torch.equal(wye.Join(f"{name}(x, y, weight=w)", w=weight)(x, label), wanted)
         assert torch.allclose(wye.Join(f"{name}(x[b, k], y[b], weight=w[k])", w=weight)(x, label), wanted)
+
+
+def test_as_named_values_of_a_join() -> None:
+    x, label, w = torch.randn(5, 4, dtype=torch.float64), torch.tensor([0, 1, 2, 3, -100]), torch.rand(5).double()
+    join = wye.Join(
+        "mean(rows[b] * w[b]) + plain",
+        rows="focal_cross_entropy(x[b, k], label[b], reduction='none')",
+        plain="nll(log_softmax(x[b, k], k), label[b])",
+    )
+    rows = wye.losses.focal_cross_entropy(x, label, reduction="none")
+    close(join(x=x, label=label, w=w), (rows * w).mean() + nn.functional.cross_entropy(x, label))
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "cosine_embedding", "triplet", "dice", "pair"])
+def test_under_autocast_they_are_computed_in_float32(name: str) -> None:
+    values = {key: torch.from_numpy(value) for key, value in SAMPLES[name](6).items()}
+    values = {key: value.float() if value.is_floating_point() else value for key, value in values.items()}
+    more = {"weight": torch.rand(4)} if name == "cross_entropy" else {}
+    plainly = getattr(wye.losses, name)(**values, **more)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = getattr(wye.losses, name)(**values, **more)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, plainly)
