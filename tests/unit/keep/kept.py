@@ -9,20 +9,27 @@ import torch
 from torch import Tensor, nn
 
 import wye
-from examples import early_exit, m06_layer_under_a_condition, m11_adaptive_image_processing, m16_weight_per_sample
 from examples import (
     digits,
+    early_exit,
     m01_two_losses,
     m03_two_modules,
     m04_intermediate_values,
+    m06_layer_under_a_condition,
     m07_random_depth_distinct,
     m08_random_depth_shared,
     m09_loop_on_the_data,
+    m11_adaptive_image_processing,
     m14_importance_mask,
+    m16_weight_per_sample,
+    m17_contrastive_pair,
+    m18_pair_margin,
+    m19_pair_weighted_by_label,
     m21_dynamic_graph_or_tree,
     m22_how_weights_move,
     m24_never_meets_the_condition,
 )
+from tests.unit.loss_samples import SAMPLES
 
 Kept = tuple[nn.Module, dict[str, Any]]
 N = 6
@@ -236,21 +243,22 @@ def pictures() -> Kept:
 
 
 def losses() -> dict[str, Callable[[], Kept]]:
-    """Each named loss as an Objective."""
-    label = torch.tensor([0, 1, 1, 0, 1, 0])
-    given = {"a": x(4), "b": x(4), "label": label}
-    texts = {
-        "mse": "mse(a, b, reduction='sum')",
-        "cross_entropy": "cross_entropy(a, label, label_smoothing=0.1)",
-        "pair": "pair(a, b, label, label_weights=(0.7, 0.3))",
-        "pair_margin": "pair_margin(a, b, label, margin=0.3)",
+    """Each named loss as an Objective; of some the settings are written."""
+    settings = {
+        "mse": "reduction='sum'",
+        "cross_entropy": "label_smoothing=0.1",
+        "pair": "label_weights=(0.7, 0.3)",
+        "pair_margin": "margin=0.3",
+        "triplet": "swap=True",
     }
-    assert texts.keys() == set(wye.losses.__all__)
-    return {f"loss_{name}": lambda text=text: (wye.Objective(text), _read(text, given)) for name, text in texts.items()}
+    texts = {name: f"{name}({', '.join([*SAMPLES[name](1), settings.get(name, '')]).rstrip(', ')})" for name in SAMPLES}
+    assert texts.keys() | {"show"} == set(wye.losses.__all__)
+    return {f"loss_{name}": lambda name=name: (wye.Objective(texts[name]), _sample(name)) for name in texts}
 
 
-def _read(text: str, given: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: given[name] for name in wye.Formula(text).names}
+def _sample(name: str) -> dict[str, Tensor]:
+    tensors = {key: torch.from_numpy(value) for key, value in SAMPLES[name](N).items()}
+    return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
 
 
 # the examples
@@ -285,6 +293,9 @@ def of_examples() -> dict[str, Callable[[], Kept]]:
         ),
         "m16_loss": lambda: (m16_weight_per_sample.weighted_error(), {**pred, "w": control}),
         "m16_table": lambda: (m16_weight_per_sample.weighted_by_id(torch.rand(40)), {**pred, "id": 5 * torch.arange(N)}),
+        "m17": lambda: (m17_contrastive_pair.two_networks(), _rows(m17_contrastive_pair.pairs())),
+        "m18": lambda: (m18_pair_margin.two_networks(), _rows(m18_pair_margin.patients())),
+        "m19": lambda: (m19_pair_weighted_by_label.two_networks(), _rows(m19_pair_weighted_by_label.halves())),
         "m21": lambda: (m21_dynamic_graph_or_tree.network(), image),
         "m21_shared": lambda: (m21_dynamic_graph_or_tree.network(shared=True), image),
         "m22": lambda: (m22_how_weights_move.depth_network(), image),
@@ -295,6 +306,10 @@ def of_examples() -> dict[str, Callable[[], Kept]]:
         "digits": lambda: (digits.network(), {"x": x(1, 8, 8)}),
         "digits_loss": lambda: (digits.objective(), {**scores, "dim": x(10), "bright": x(10)}),
     }
+
+
+def _rows(data: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value[:: len(value) // N][:N] for name, value in data.items()}
 
 
 OWN = (
