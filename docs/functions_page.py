@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from wye.formula import losses
 from wye.formula.functions import FUNCTIONS
-from wye.formula.losses import CATALOGUE
 
 KINDS = {
     "elementwise": "Elementwise: several values meet by name",
@@ -16,6 +16,10 @@ KINDS = {
     "random": "Dice: in conditions and times only",
     "loss": "Losses: of equal shapes where undeclared, by name where declared",
 }
+
+FORMULAS = """## The catalogue as formulas
+
+By default, on values without names for their axes; `wye.losses.show(name)` tells the arguments too."""
 
 
 def page() -> str:
@@ -28,10 +32,9 @@ def page() -> str:
             if function.kind == kind
         ]
         blocks.append("\n".join([f"## {title}\n", "| function | mathematics |", "|---|---|", *rows]))
-    formulas = "\n\n".join(
-        f"`{name}`, by default:\n\n```\n{texts['mean'].strip()}\n```" for name, texts in CATALOGUE.items()
-    )
-    return "\n\n".join([*blocks, f"## The catalogue as formulas\n\n{formulas}"]) + "\n"
+    policy = (losses.__doc__ or "").partition("\n\n")[2].strip()
+    formulas = [f"`{loss.name}` ({loss.source}):\n\n```\n{loss.text()}\n```" for loss in losses.CATALOGUE.values()]
+    return "\n\n".join([*blocks, f"## The catalogue\n\n{policy}", FORMULAS, *formulas]) + "\n"
 
 
 if __name__ == "__main__":

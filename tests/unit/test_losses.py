@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import inspect
 import re
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 import wye
 from tests.unit.plain_pairs import plain
 from wye.formula.functions import FUNCTIONS
+from wye.formula.losses import CATALOGUE
 
 MARGINS = {"pair": 0.1, "pair_margin": 0.2}
 LABEL = [1, 0, 1, 0, 0, 1, 1]
@@ -164,7 +166,7 @@ def test_the_others_are_those_of_torch(reduction: str) -> None:
     a, b = values()
     assert close(wye.losses.mse(a, b, reduction).detach(), F.mse_loss(a, b, reduction=reduction).detach())
     ids, settings = torch.tensor([0, 2, 1, 1, 0, 2, 2]), {"ignore_index": 1, "label_smoothing": 0.125}
-    found = wye.losses.cross_entropy(a, ids, reduction, **settings)
+    found = wye.losses.cross_entropy(a, ids, reduction=reduction, **settings)
     assert close(found.detach(), F.cross_entropy(a, ids, reduction=reduction, **settings).detach())
 
 
@@ -177,13 +179,13 @@ def test_arrays_are_computed_in_numpy() -> None:
 
 def test_their_signatures_are_those_in_formulas() -> None:
     losses = [name for name, function in FUNCTIONS.items() if function.kind == "loss"]
-    assert sorted(losses) == sorted(wye.losses.__all__)
+    assert sorted([*losses, "show"]) == sorted(wye.losses.__all__)
     for name in losses:
-        signature = inspect.signature(getattr(wye.losses, name))
-        expected = {**dict.fromkeys(FUNCTIONS[name].values, inspect.Parameter.empty), **FUNCTIONS[name].options}
-        expected |= dict.fromkeys(FUNCTIONS[name].extra)
-        assert {key: one.default for key, one in signature.parameters.items()} == expected
-        in_formulas = re.sub(r"=[^,)]*", "", FUNCTIONS[name].signature)
+        signature, function = inspect.signature(getattr(wye.losses, name)), FUNCTIONS[name]
+        expected = {**dict.fromkeys(function.values, inspect.Parameter.empty), **function.options}
+        found = {key: one.default for key, one in signature.parameters.items()}
+        assert found == {**expected, **dict.fromkeys(function.extra)}
+        in_formulas = re.sub(r"=[^,)]*", "", function.signature.replace("*axes, ", ""))
         assert set(in_formulas[len(name) + 1 : -1].split(", ")) == set(signature.parameters)
 
 
@@ -223,3 +225,29 @@ def test_settings_are_constants(settings: dict[str, Any], told: str) -> None:
     a, b = values()
     with pytest.raises(wye.WyeError, match=told):
         wye.losses.pair(a, b, torch.tensor(LABEL), **settings)
+
+
+# what is told of them
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_the_example_of_each_runs(name: str) -> None:
+    loss = getattr(wye.losses, name)
+    example = doctest.DocTestParser().get_doctest(loss.__doc__, {}, name, None, None)
+    result = doctest.DocTestRunner().run(example)
+    assert result.attempted >= 2
+    assert result.failed == 0
+    for part in ("Args:", "Returns:", "Raises:", "Source:", CATALOGUE[name].mathematics):
+        assert part in loss.__doc__
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_show_tells_all_of_it(name: str) -> None:
+    told, loss = wye.losses.show(name), CATALOGUE[name]
+    for part in (loss.title, loss.mathematics, loss.source, *loss.text().split("\n"), *loss.arguments, *loss.options):
+        assert part in told
+
+
+def test_show_of_no_loss() -> None:
+    with pytest.raises(wye.InputError, match="did you mean `huber`"):
+        wye.losses.show("hubert")

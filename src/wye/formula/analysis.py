@@ -66,7 +66,7 @@ def analyse(sources: Sources) -> Analysis:
 
 @dataclass
 class Scope:
-    """Reads one formula; its axes are its own, marked by `prefix`."""
+    """Reads one formula; its axes are its own, marked by `prefix`. One of the catalogue stands `within` its call."""
 
     sources: Sources
     source: Text
@@ -76,6 +76,7 @@ class Scope:
     lines: dict[str, Value] = field(default_factory=dict[str, Value])
     summands: dict[str, Value] = field(default_factory=dict[str, Value])
     rules: Meeting = field(default_factory=Meeting)
+    within: Span | None = None
 
     def __post_init__(self) -> None:
         program = self.source.program
@@ -92,6 +93,8 @@ class Scope:
         return self.sources.dice
 
     def at(self, node: Node) -> Span:
+        if self.within is not None:
+            return self.within
         return (node.span[0] + self.source.offset, node.span[1] + self.source.offset)
 
     def span_of_all(self) -> Span:
@@ -272,6 +275,13 @@ class Scope:
             fix = f"leave the brackets out, or multiply: {node.function} * (...)"
             raise self.graph.error(f"`{node.function}` is a value, not a function.", span, node.function, fix)
         raise unknown_function(self, node, sorted(self.sources.modules))
+
+    def expand(self, program: Program, values: Mapping[str, Value], prefix: str, span: Span) -> Value:
+        """The value of a formula of the catalogue, whose names are these values; it stands where it is called."""
+        sources = Sources(Text(program), self.graph.text, strict=self.sources.strict, closed=True)
+        inner = Scope(sources, Text(program), self.graph, {}, prefix, dict(values), within=span)
+        inner.rules = self.rules
+        return inner.shown(*inner.program())
 
     def part(self, node: Call, span: Span) -> Value:
         """A part called with exactly the arguments written; `draw=` only tells calls apart."""

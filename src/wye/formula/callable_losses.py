@@ -2,224 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from ..errors import InputError
+from .catalogue.loss import Loss
 from .functions import FUNCTIONS, Option
+from .losses import NAMED, told, written
 from .text import write
-from .tree import Call, Name, Negative, Node, Number, Several, Text
+from .tree import Call, Name, Negative, Node, Number, Several, Text, Truth
+
+LossFunction = Callable[..., Any]
 
 
-class Losses:
+def functions(evaluate: Callable[..., Any]) -> dict[str, LossFunction]:
     """The named losses, computed by the `evaluate` of a front.
 
-    Each takes tensors, and returns one: without axes, or with `reduction="none"` one loss for each entry, row or
-    pair. The dtype is that of the floats given. What does not fit is refused as in a formula, with the place and
-    the cure.
+    Each takes tensors, and returns one. What does not fit is refused as in a formula, with the place and the cure.
     """
-
-    def __init__(self, evaluate: Callable[..., Any]) -> None:
-        self._evaluate = evaluate
-
-    def mse(self, pred: Any, target: Any, reduction: str = "mean") -> Any:
-        """The mean squared error: mean((pred - target)²); of nothing it is 0.
-
-        Args:
-            pred: floats of any shape.
-            target: numbers of that shape.
-            reduction: "mean" or "sum" over all entries, or "none".
-
-        Raises:
-            ShapeError: the shapes differ. In a formula, name the axes to broadcast on purpose.
-
-        Example:
-            >>> import numpy, wye
-            >>> float(wye.losses.mse(numpy.array([1.0, 3.0]), numpy.array([0.0, 1.0])))
-            2.5
-        """
-        return self._value("mse", {"pred": pred, "target": target}, reduction=reduction)
-
-    def cross_entropy(
-        self,
-        logits: Any,
-        target: Any,
-        reduction: str = "mean",
-        ignore_index: int = -100,
-        label_smoothing: float = 0.0,
-    ) -> Any:
-        """Cross entropy: the mean of -log(softmax(logits)[target]), over the last axis (Goodfellow et al. 2016, 6.2).
-
-        Args:
-            logits: floats, the classes along the last axis.
-            target: class ids, whole numbers of the shape of the logits without their last axis; or probabilities of
-                the shape of the logits.
-            reduction: "mean" over the targets kept (0 if there are none), "sum", or "none".
-            ignore_index: the class id of targets that are left out.
-            label_smoothing: how much of the target is spread over all classes, from 0 to 1 (Szegedy et al. 2016, 7).
-
-        Raises:
-            ShapeError: the shapes do not fit, or the class ids are no whole numbers.
-            RangeError: a class id is out of range. A captured graph cannot refuse it.
-
-        Example:
-            >>> import numpy, wye
-            >>> logits, label = numpy.array([[2.0, 0.0], [0.0, 0.0]]), numpy.array([0, 1])
-            >>> round(float(wye.losses.cross_entropy(logits, label)), 4)
-            0.41
-        """
-        options: dict[str, Any] = {"ignore_index": ignore_index, "label_smoothing": label_smoothing}
-        return self._value("cross_entropy", {"logits": logits, "target": target}, reduction=reduction, **options)
-
-    def pair(
-        self,
-        a: Any,
-        b: Any,
-        label: Any,
-        margin: float = 0.1,
-        label_weights: Sequence[float] | None = None,
-        reduction: str = "mean",
-    ) -> Any:
-        """Draws pairs together or apart: with s = Σ a·b over the last axis, 1 - s or max(0, s + margin).
-
-        The first is the loss where the label is 1, the second where it is 0. s is not normalised, and is computed in
-        the dtype of the values: give `unit(a)` for cosines, and float32 where 16 bits are too few.
-
-        Args:
-            a: floats of shape (..., d).
-            b: floats of that shape.
-            label: 1 or True for pairs that belong together, 0 or False for others; of shape (...).
-            margin: how far below 0 the products of pairs that do not belong together are to be.
-            label_weights: (w0, w1) multiply the losses of labels 0 and 1; left out, both are 1.
-            reduction: "mean" over all pairs (0 if there are none), "sum", or "none".
-
-        Raises:
-            ShapeError: the shapes do not fit, or the label is of floats.
-            RangeError: a label is neither 0 nor 1. In a captured graph, and on an accelerator under torch, nobody
-                looks: the loss of that pair is NaN there.
-
-        Example:
-            >>> import numpy, wye
-            >>> a, b = numpy.array([[1.0, 0.0], [0.5, 0.5]]), numpy.array([[0.5, 1.0], [1.0, 0.0]])
-            >>> wye.losses.pair(a, b, numpy.array([1, 0]), label_weights=(0.7, 0.3), reduction="none").round(4)
-            array([0.15, 0.42])
-        """
-        options: dict[str, Any] = {"margin": margin, "label_weights": label_weights}
-        return self._value("pair", {"a": a, "b": b, "label": label}, reduction=reduction, **options)
-
-    def pair_margin(
-        self,
-        a: Any,
-        b: Any,
-        label: Any,
-        margin: float = 0.2,
-        label_weights: Sequence[float] | None = None,
-        reduction: str = "mean",
-    ) -> Any:
-        """Draws pairs together or apart up to a margin: with s = Σ a·b, max(0, margin - s) or max(0, s + margin).
-
-        As in `pair`, whose arguments and errors these are, the first is the loss where the label is 1. `margin` is
-        also how far above 0 the products of pairs that belong together are to be.
-
-        Example:
-            >>> import numpy, wye
-            >>> a, b = numpy.array([[0.1, 0.0], [0.5, 0.5]]), numpy.array([[0.5, 1.0], [1.0, 0.0]])
-            >>> wye.losses.pair_margin(a, b, numpy.array([1, 0]), reduction="none").round(4)
-            array([0.15, 0.7 ])
-        """
-        options: dict[str, Any] = {"margin": margin, "label_weights": label_weights}
-        return self._value("pair_margin", {"a": a, "b": b, "label": label}, reduction=reduction, **options)
-
-    def edge_cosine_loss(
-        self,
-        x: Any,
-        edges: Any,
-        negatives: Any = None,
-        reduction: str = "sum",
-        push: float = 0.0,
-        margin: float = 0.0,
-    ) -> Any:
-        """Draws the ends of edges into one direction: -Σ w·cos(x_i, x_j) over the edges (i, j) of a graph.
-
-        To it come push · Σ cos(x_i, x_j) over all other pairs of two different nodes, in time and memory linear in
-        the nodes, and Σ w·max(0, cos(x_i, x_j) - margin) over the negatives (Hadsell, Chopra and LeCun 2006, with
-        cosines). Each ordered pair and each listed edge counts. A zero row has cosines of 0 and no gradient; the
-        loss of no edges is 0. Floats of 16 bits are computed, and give a loss, in 32.
-
-        Value and gradient take one sparse product. Second derivatives, and weights with a gradient, go over the
-        edges one by one: the first take memory for edges times features.
-
-        Args:
-            x: floats of shape (nodes, features).
-            edges: an `Edges` of so many nodes.
-            negatives: an `Edges` of pairs to be drawn apart, as from `edges.non_edges(5)`.
-            reduction: "sum", or "mean": the sum over edges divided by their count, that of the other pairs by theirs,
-                that of the negatives by theirs.
-            push: the weight of all pairs that are no edges.
-            margin: the cosine up to which negatives count nothing.
-
-        Raises:
-            ShapeError: x has not one row for each node.
-            FormulaError: `edges` or `negatives` are no `Edges`.
-
-        Example:
-            >>> import numpy, wye
-            >>> x, graph = numpy.array([[1.0, 0.0], [3.0, 4.0], [0.0, 2.0]]), wye.Edges([[0, 1], [1, 2]])
-            >>> round(float(wye.losses.edge_cosine_loss(x, graph)), 4)
-            -1.4
-            >>> round(float(wye.losses.edge_cosine_loss(x, graph, push=0.5)), 4)
-            -0.7
-        """
-        values = {"x": x, "edges": edges, **({} if negatives is None else {"negatives": negatives})}
-        return self._value("edge_cosine_loss", values, reduction=reduction, push=push, margin=margin)
-
-    def edge_distance_loss(
-        self, x: Any, edges: Any, negatives: Any = None, reduction: str = "sum", margin: float = 1.0
-    ) -> Any:
-        """Draws the ends of edges together: Σ w·‖x_i - x_j‖² over the edges (i, j) of a graph (Belkin, Niyogi 2003, 3).
-
-        To it comes Σ w·max(0, margin - ‖x_i - x_j‖)² over the negatives (Hadsell, Chopra and LeCun 2006, eq. 4,
-        without its halves), where two equal rows have no gradient. Each listed edge counts; arguments, errors and
-        costs are those of `edge_cosine_loss`. Computed in 64 bits where the device has them.
-
-        Example:
-            >>> import numpy, wye
-            >>> x, graph = numpy.array([[1.0, 0.0], [3.0, 4.0], [0.0, 2.0]]), wye.Edges([[0, 1], [1, 2]], [1.0, 0.5])
-            >>> float(wye.losses.edge_distance_loss(x, graph))
-            26.5
-        """
-        values = {"x": x, "edges": edges, **({} if negatives is None else {"negatives": negatives})}
-        return self._value("edge_distance_loss", values, reduction=reduction, margin=margin)
-
-    def _value(self, name: str, values: dict[str, Any], **options: Any) -> Any:
-        given = tuple((key, _constant(name, key, value)) for key, value in options.items())
-        return self._evaluate(_text(name, given, tuple(values)), **values)
+    return {name: _function(loss, evaluate) for name, loss in NAMED.items()}
 
 
-def _constant(name: str, key: str, value: Any) -> Option:
-    """The value of a keyword, if it is made of words and numbers."""
-    several = isinstance(value, tuple | list)
+def _function(loss: Loss, evaluate: Callable[..., Any]) -> LossFunction:
+    signature = inspect.Signature(_parameters(loss), return_annotation=Any)
+    order, values, required = tuple(signature.parameters), frozenset(loss.arguments), loss.values.keys()
+
+    def computed(*args: Any, **keywords: Any) -> Any:
+        given = {**dict(zip(order, args, strict=False)), **keywords}
+        if len(given) < len(args) + len(keywords) or not required <= given.keys() <= signature.parameters.keys():
+            raise _called_wrong(loss, signature, args, keywords)
+        options = [(key, _constant(loss, key, value)) for key, value in given.items() if key not in values]
+        tensors = {
+            key: value for key, value in given.items() if key in values and (key in required or value is not None)
+        }
+        return evaluate(_text(loss.name, tuple(tensors), tuple(options)), **tensors)
+
+    computed.__name__ = computed.__qualname__ = loss.name
+    computed.__doc__ = told(loss)
+    computed.__signature__ = signature  # type: ignore[attr-defined]
+    return computed
+
+
+def _called_wrong(
+    loss: Loss, signature: inspect.Signature, args: Sequence[Any], keywords: Mapping[str, Any]
+) -> InputError:
+    got = f"{len(args)} by position" + "".join(f", {key}=" for key in keywords)
+    try:
+        signature.bind(*args, **keywords)
+    except TypeError as error:
+        return InputError(
+            f"the loss was called wrong: {error}.", f"losses.{loss.name}(...)", got, f"write {written(loss)}"
+        )
+    raise AssertionError(got)
+
+
+def _parameters(loss: Loss) -> list[inspect.Parameter]:
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return [
+        *(inspect.Parameter(name, kind, annotation=Any) for name in loss.values),
+        *(inspect.Parameter(name, kind, default=default) for name, default in loss.options.items()),
+        *(inspect.Parameter(name, kind, default=None, annotation=Any) for name in loss.extra),
+    ]
+
+
+def _constant(loss: Loss, key: str, value: Any) -> Option:
+    """The value of a keyword, if it is made of words, numbers and truth values."""
+    several, default = isinstance(value, tuple | list), loss.options[key]
     items: tuple[Any, ...] = (*value,) if several else (value,)  # pyright: ignore[reportUnknownVariableType]
-    known = all(isinstance(item, str | int | float) and not isinstance(item, bool) for item in items)
+    truth = isinstance(default, bool)
+    known = all(isinstance(item, str | int | float) and isinstance(item, bool) <= truth for item in items)
     if not known and value is not None:
-        where, got = f"losses.{name}(..., {key}=...)", type(value).__name__  # pyright: ignore[reportUnknownArgumentType]
-        raise InputError(f"`{key}` is a constant.", where, got, f"write {key}={FUNCTIONS[name].options[key]!r}")
+        where, got = f"losses.{loss.name}(..., {key}=...)", type(value).__name__  # pyright: ignore[reportUnknownArgumentType]
+        raise InputError(f"`{key}` is a constant.", where, got, f"write {key}={default!r}")
     return items if several else value  # pyright: ignore[reportUnknownVariableType]
 
 
 @lru_cache(maxsize=256)
-def _text(name: str, options: tuple[tuple[str, Option], ...], values: tuple[str, ...]) -> str:
+def _text(name: str, values: tuple[str, ...], options: tuple[tuple[str, Option], ...]) -> str:
     """The call as it is written in a formula; what is as it would be anyway is left out."""
     function = FUNCTIONS[name]
-    keywords = tuple((key, _node(value)) for key, value in options if value not in (None, function.options[key]))
-    return write(Call(name, tuple(map(Name, values)), keywords))
+    written = [(key, value) for key, value in options if value is not None and value != function.options[key]]
+    extra = tuple((key, Name(key)) for key in values if key in function.extra)
+    keywords = (*((key, _node(value)) for key, value in written), *extra)
+    return write(Call(name, tuple(map(Name, function.values)), keywords))
 
 
 def _node(value: Any) -> Node:
     match value:
         case str():
             return Text(value)
+        case bool():
+            return Truth(value)
         case tuple():
             return Several(tuple(map(_node, value)))  # pyright: ignore[reportUnknownArgumentType]
         case _ if value < 0:

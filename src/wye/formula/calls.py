@@ -17,9 +17,6 @@ from .numeric import fold
 from .reader import Reader, arithmetic, as_float, numbers_only, result_kind, tensor
 from .tree import Call, Name, Node, Number, Span, Text
 
-OVER_AXES = frozenset({"reduction", "along", "pair"})
-"""Functions that take names of axes behind their values."""
-
 
 @dataclass(frozen=True)
 class Bound:
@@ -72,7 +69,7 @@ def bind_call(reader: Reader, node: Call) -> Bound:
     function, span = FUNCTIONS[node.function], reader.at(node)
     args = list(node.args)
     axes = _axis_names(reader, function, args)
-    names = function.values if function.kind in OVER_AXES else (*function.values, *function.extra)
+    names = function.values if function.takes_axes else (*function.values, *function.extra)
     if function.name == "cast" and len(args) == 2 and isinstance(args[1], Text):
         node = Call(node.function, (args[0],), (*node.keywords, ("dtype", args.pop(1))), span=node.span)
     values = dict(zip(names, args, strict=False))
@@ -116,7 +113,7 @@ def _check_more(reader: Reader, function: Function, node: Call, more: Sequence[N
         raise _refused(reader, function, reader.at(node), "of several values joins them, entry by entry.", fix)
     if function.variadic:
         return
-    if function.kind not in OVER_AXES:
+    if not function.takes_axes:
         raise _refused(reader, function, place, "is given too many values.", f"write {function.signature}")
     if isinstance(more[0], Name):
         raise reader.refuse_axis(more[0])
@@ -133,7 +130,7 @@ def _refused(reader: Reader, function: Function, span: Span, what: str, fix: str
 
 def _axis_names(reader: Reader, function: Function, args: list[Node]) -> tuple[str, ...]:
     """Takes the names of axes off the end of the arguments."""
-    if function.kind not in OVER_AXES:
+    if not function.takes_axes:
         return ()
     found: list[str] = []
     while len(args) > len(function.values) and isinstance(args[-1], Name) and reader.is_axis(args[-1]):

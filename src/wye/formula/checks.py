@@ -161,6 +161,34 @@ class Exact(Check):
             raise self.error("the loss takes two values of one shape.", self.described(shapes), fix)
 
 
+class ExactAxes(Check):
+    """Values of a loss: of one shape, but for the axes behind it that the catalogue calls `k`."""
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        layout, samples, count = cast("tuple[tuple[str, ...], tuple[bool, ...], int]", self.facts)
+        own = [shape[1:] if sample else shape for shape, sample in zip(shapes, samples, strict=True)]
+        lead = len(own[0]) - (count if layout[0] == "..., k" else 0)
+        if lead < 0 or ("k" in layout and not own[0]):
+            axes = "a last axis" if count == 1 else f"{count} axes"
+            what = f"`{self.words(0)}` is to have {axes}."
+            raise self.error(what, self.described(shapes), "give rows of numbers, or name the axes")
+        entries, last = own[0][:lead], own[0][-1:] if layout[0] == "..." else own[0][lead:]
+        wanted = {"...": entries, "..., k": entries + last, "k": last}
+        for place, (shape, axes) in enumerate(zip(own, layout, strict=True)):
+            if shape != wanted[axes]:
+                raise self.refusal(place, shapes, layout, wanted[axes])
+
+    def refusal(self, place: int, shapes: Sequence[Shape], layout: Sequence[str], wanted: Shape) -> FormulaError:
+        word, first, got = self.words(place), self.words(0), self.described(shapes)
+        fix = f"give `{word}` the shape {wanted}"
+        if layout[place] == layout[0]:
+            named = cure(first, word, [shapes[0], shapes[place]], self.text)
+            what = f"`{first}` and `{word}` are to have one shape."
+            return self.error(what, got, named if layout[0] == "..." else fix)
+        rule = "the shape of `{}` without its last axis" if layout[place] == "..." else "the last axis of `{}` alone"
+        return self.error(f"`{word}` is to have {rule.format(first)}.", got, fix)
+
+
 class ExactClasses(Check):
     """Class ids shaped like the logits without their last axis, or probabilities shaped like the logits."""
 
@@ -173,6 +201,9 @@ class ExactClasses(Check):
                 if len(shapes[0]) > 2
                 else "give one id for each row",
             )
+        if len(shapes) > 2 and shapes[2] != shapes[0][-1:]:
+            fix = f"give it the shape {shapes[0][-1:]}"
+            raise self.error("the weights are to be one for each class.", self.described(shapes), fix)
 
 
 class ExactPair(Check):
@@ -217,6 +248,7 @@ CHECKS: dict[str, type[Check]] = {
     "exact_mse": Exact,
     "exact_cross_entropy": ExactClasses,
     "exact_pair": ExactPair,
+    "exact_axes": ExactAxes,
 }
 WITH_LEAVES = frozenset({"room", "concat", "stack", "take", "expand_as", "free", "product"})
 """Checks that compare with the largest of all that comes in."""

@@ -15,7 +15,7 @@ Refused = Callable[[str, str], FormulaError]
 WORDS: dict[str, tuple[Option, ...]] = {
     "reduction": ("mean", "sum", "none"),
     "dtype": DTYPES,
-    "keepdims": (True, False),
+    **dict.fromkeys(("keepdims", "full", "log_input", "swap"), (True, False)),
 }
 
 
@@ -73,6 +73,18 @@ def _part_of_one(value: Any) -> bool:
     return _is_number(value) and 0 <= value <= 1
 
 
+def _not_negative(value: Any) -> bool:
+    return _is_number(value) and value >= 0
+
+
+def _positive(value: Any) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _counts(value: Any) -> bool:
+    return _whole(value) and value > 0
+
+
 def _two_weights(value: Any) -> bool:
     match value:
         case (int() | float() as first, int() | float() as second):
@@ -87,6 +99,11 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str, str]] = {
     "label_smoothing": (_part_of_one, "a number from 0 to 1", "0.1"),
     "margin": (_is_number, "a number", "0.1"),
     "push": (_is_number, "a number", "0.1"),
+    "q": (_part_of_one, "a number from 0 to 1", "0.5"),
+    "dims": (_counts, "a whole number above 0", "2"),
+    "delta": (_positive, "a number above 0", "1.0"),
+    "eps": (_positive, "a number above 0", "1e-6"),
+    **dict.fromkeys(("alpha", "beta", "gamma", "smooth"), (_not_negative, "a number that is not negative", "1")),
     "label_weights": (_two_weights, "two numbers that are not negative", "(0.7, 0.3)"),
 }
 """What the value of a keyword must be, in words, and how it is written."""

@@ -290,6 +290,7 @@ EXPRESSIONS: dict[str, Callable[[Writer, Value], str]] = {
     "loss": _named_kernel("loss"),
     "loss_rows": _named_kernel("loss_rows"),
     "edge_loss": _edge_loss,
+    **{name: _kernel(name) for name in ("ids", "signs", "full", "as_given")},
     "broadcast": _kernel("broadcast"),
     "view": _view,
     "spread": _spread,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-Option = int | float | bool | str | tuple[float, ...] | None
+from .catalogue.loss import Option as Option
+from .losses import NAMED
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Function:
         options: keywords that take a constant, with their defaults.
         variadic: whether any number of values may be written.
         smooth: whether gradients flow; those of `round`, `floor` and `sign` are zero, `any` and `all` have none.
+        axes: of a loss: whether names of axes may stand behind its values.
     """
 
     name: str
@@ -34,19 +36,25 @@ class Function:
     options: dict[str, Option] = field(default_factory=dict[str, Option])
     variadic: bool = False
     smooth: bool = True
+    axes: bool = False
+
+    @property
+    def takes_axes(self) -> bool:
+        """Whether names of axes may stand behind the values."""
+        return self.axes or self.kind in ("reduction", "along", "pair")
 
     @property
     def signature(self) -> str:
         """As one would write it: `sum(x, *axes, axis=None, keepdims=False, where=None)`."""
         words = [*self.values, *(["*more"] if self.variadic else [])]
         words += {"reduction": ["*axes"], "along": ["axis"], "pair": ["axis"]}.get(self.kind, [])
+        words += ["*axes"] if self.axes else []
         words += [f"{name}=None" for name in self.extra]
         words += [f"{name}={default!r}" for name, default in self.options.items()]
         return f"{self.name}({', '.join(words)})"
 
 
 _AXIS: dict[str, Option] = {"axis": None, "keepdims": False}
-_LOSS: dict[str, Option] = {"reduction": "mean"}
 
 _ELEMENTWISE = (
     Function("abs", "elementwise", ("x",), "|x|; the gradient at 0 is 0."),
@@ -147,52 +155,9 @@ _RANDOM = (
     ),
     Function("coin", "random", ("p",), "True with probability p, the same for the batch."),
 )
-_LOSSES = (
-    Function("mse", "loss", ("pred", "target"), "mean((pred - target) ** 2).", (), _LOSS),
-    Function(
-        "cross_entropy",
-        "loss",
-        ("logits", "target"),
-        "-log(softmax(logits)[target]) over the last axis, mean over the targets kept.",
-        (),
-        {**_LOSS, "ignore_index": -100, "label_smoothing": 0.0},
-    ),
-    Function(
-        "pair",
-        "loss",
-        ("a", "b", "label"),
-        "With s = sum(a * b) over the last axis: 1 - s where the label is 1, max(0, s + margin) where it is 0; "
-        "`label_weights=(0.7, 0.3)` multiplies the losses of the labels 0 and 1.",
-        (),
-        {"margin": 0.1, "label_weights": None, **_LOSS},
-    ),
-    Function(
-        "pair_margin",
-        "loss",
-        ("a", "b", "label"),
-        "With s = sum(a * b) over the last axis: max(0, margin - s) where the label is 1, max(0, s + margin) where it "
-        "is 0; `label_weights` as for `pair`.",
-        (),
-        {"margin": 0.2, "label_weights": None, **_LOSS},
-    ),
-    Function(
-        "edge_cosine_loss",
-        "loss",
-        ("x", "edges"),
-        "-sum(w * cosine(x[i], x[j])) over the edges of a graph; `push` times the sum over all other pairs of two "
-        "nodes; max(0, cosine - margin) over `negatives`, which are edges too. A mean divides each by its count.",
-        ("negatives",),
-        {"reduction": "sum", "push": 0.0, "margin": 0.0},
-    ),
-    Function(
-        "edge_distance_loss",
-        "loss",
-        ("x", "edges"),
-        "sum(w * distance(x[i], x[j]) ** 2) over the edges of a graph; max(0, margin - distance) ** 2 over "
-        "`negatives`, which are edges too. A mean divides each by its count.",
-        ("negatives",),
-        {"reduction": "sum", "margin": 1.0},
-    ),
+_LOSSES = tuple(
+    Function(loss.name, "loss", tuple(loss.values), loss.mathematics, tuple(loss.extra), loss.options, axes=loss.named)
+    for loss in NAMED.values()
 )
 
 FUNCTIONS: dict[str, Function] = {

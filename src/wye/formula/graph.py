@@ -99,6 +99,8 @@ class Graph:
     def __init__(self, text: str) -> None:
         self.text = text
         self._known: dict[tuple[object, ...], Value] = {}
+        self.expanded: dict[tuple[object, ...], Value] = {}
+        self.trusted = False  # whether shapes are known to fit, so that nothing needs a check
         self._shapes = 0
 
     def value(
@@ -115,7 +117,7 @@ class Graph:
         # 1, 1.0 and True are equal, yet they are different constants.
         key = (op, tuple(map(id, args)), facts, tuple(type(fact) for fact in facts), kind.axes, kind.data)
         if key not in self._known:
-            self._known[key] = Value(op, args, facts, kind, span, tuple(guards))
+            self._known[key] = Value(op, args, facts, kind, span, () if self.trusted else tuple(guards))
         return self._known[key]
 
     def values(self) -> list[Value]:

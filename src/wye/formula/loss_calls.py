@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from .axes import shown, unique
+from .axes import shown
 from .contraction import Factor, contract, product_value
+from .formula_losses import expanded, full, orders
 from .graph import REST, SAMPLE, Axes, Graph, Guard, Kind, Value, with_kind
+from .losses import CATALOGUE
 from .meeting import lay, meet
 from .numeric import fold
 from .operators import operator
@@ -18,15 +18,19 @@ PAIRS = frozenset({"pair", "pair_margin"})
 
 
 def loss(reader: Reader, name: str, nodes: Values, axes: Axes, options: Options, span: Span) -> Value:
-    """The value of a loss of the catalogue."""
-    rule = _of_pairs if name in PAIRS else _of_edges if "edges" in nodes else _of_kernel
-    return rule(reader, name, nodes, options, span)
+    """The value of a loss of the catalogue: of a kernel where there is one, else of its formula."""
+    if "edges" in nodes:
+        return _of_edges(reader, name, nodes, options, span)
+    if not CATALOGUE[name].kernel:
+        return expanded(reader, CATALOGUE[name], nodes, axes, options, span)
+    return (_of_pairs if name in PAIRS else _of_kernel)(reader, name, nodes, options, span)
 
 
 def _of_kernel(reader: Reader, name: str, nodes: Values, options: Options, span: Span) -> Value:
     """`mse`, `cross_entropy`: one kernel of the front."""
     graph = reader.graph
-    sides = [tensor(graph, reader.read(node)) for node in nodes.values()]
+    sides = [tensor(graph, reader.read(nodes[key])) for key in CATALOGUE[name].values]
+    weight = as_float(graph, tensor(graph, reader.read(nodes["weight"]))) if "weight" in nodes else None
     if numbers_only(sides):
         if name == "mse":
             return fold(graph, "**", [fold(graph, "-", sides, span), graph.number(2, span)], span)
@@ -35,19 +39,22 @@ def _of_kernel(reader: Reader, name: str, nodes: Values, options: Options, span:
     first = as_float(graph, sides[0])
     second = as_float(graph, sides[1]) if name == "mse" else sides[1]
     constants = tuple(value for key, value in options.items() if key != "reduction")
-    facts = (name, options["reduction"], *constants)
+    facts = (name if weight is None else f"weighted_{name}", options["reduction"], *constants)
     if any(side.kind.declared for side in (first, second)):
-        return _declared_loss(reader, facts, first, second, span)
+        return _declared_loss(reader, facts, first, second, weight, span)
     sample = any(side.kind.sample or side.kind.axes == (SAMPLE,) for side in (first, second))
     kind = Kind(data=any(side.kind.data for side in sides), sample=sample, shape=graph.new_shape())
     if options["reduction"] != "none":
         kind = with_kind(kind, axes=(SAMPLE,) if sample else (), sample=False, shape=None)
     free = name == "mse" and not reader.rules.strict and not sample
-    guard = Guard("free" if free else f"exact_{name}", (first, second), (sample,), span)
-    return graph.value("loss_rows" if sample else "loss", (first, second), facts, kind, span, (guard,))
+    args = (first, second) if weight is None else (first, second, as_tensor(graph, weight))
+    guard = Guard("free" if free else f"exact_{name}", args, (sample,), span)
+    return graph.value("loss_rows" if sample else "loss", args, facts, kind, span, (guard,))
 
 
-def _declared_loss(reader: Reader, facts: tuple[object, ...], first: Value, second: Value, span: Span) -> Value:
+def _declared_loss(
+    reader: Reader, facts: tuple[object, ...], first: Value, second: Value, weight: Value | None, span: Span
+) -> Value:
     graph, name = reader.graph, str(facts[0])
     if name == "mse":
         aligned, kind, guards = meet(graph, [first, second], span, reader.rules)
@@ -57,9 +64,11 @@ def _declared_loss(reader: Reader, facts: tuple[object, ...], first: Value, seco
         kind = with_kind(second.kind, data=first.kind.data or second.kind.data, dtype="float")
         aligned = [lay(graph, first, inner), second]
         guards = []
+        if weight is not None:
+            aligned.append(_of_classes(reader, weight, inner[-1:], span))
     if facts[1] == "none":
         axes = inner if name == "mse" else second.kind.axes or ()
-        after = with_kind(kind, axes=axes, written=_orders([first, second], axes))
+        after = with_kind(kind, axes=axes, written=orders([first, second], axes))
         return graph.value("loss", aligned, facts, after, span, guards)
     if SAMPLE in inner:
         return graph.value("loss_rows", aligned, facts, Kind(axes=(SAMPLE,), data=kind.data), span, guards)
@@ -96,7 +105,18 @@ def _of_edges(reader: Reader, name: str, nodes: Values, options: Options, span: 
             fix = f"build them and give them: {text.split('[')[0]}=wye.Edges.from_dense(adj)"
             raise graph.error(f"`{text}` is not the edges of a graph.", one.span, got, fix)
     kind = Kind(axes=(), data=x.kind.data)
-    return graph.value("edge_loss", (as_float(graph, x), *found), (name, *options.values()), kind, span)
+    told = [options["reduction"], *(value for key, value in options.items() if key != "reduction")]
+    return graph.value("edge_loss", (as_float(graph, x), *found), (name, *told), kind, span)
+
+
+def _of_classes(reader: Reader, weight: Value, classes: Axes, span: Span) -> Value:
+    """The weights of the classes, which have that axis alone."""
+    if weight.kind.names != classes:
+        graph, name = reader.graph, shown(classes)
+        got = f"axes [{shown(weight.kind.names)}]" if weight.kind.declared else "undeclared axes"
+        fix = f"write cross_entropy(logits[b, {name}], target[b], weight=weight[{name}])"
+        raise graph.shape_error(f"the weights have the axis of the classes, `{name}`.", span, got, fix)
+    return weight
 
 
 def _no_tensors(graph: Graph, name: str, span: Span, fix: str) -> Exception:
@@ -109,7 +129,8 @@ def _of_pairs(reader: Reader, name: str, nodes: Values, options: Options, span: 
     a, b, label = (tensor(graph, reader.read(node)) for node in nodes.values())
     if any(side.kind.number for side in (a, b, label)):
         raise _no_tensors(graph, name, span, f"write {name}(a, b, label), with a label for each row of a and b")
-    sides = as_float(graph, a), as_float(graph, b)
+    floats = as_float(graph, a), as_float(graph, b)
+    sides = full(graph, floats[0]), full(graph, floats[1])
     declared = any(side.kind.declared for side in (*sides, label))
     alike, label = (_alike_by_name if declared else _alike)(reader, name, *sides, label, span)
 
@@ -127,12 +148,12 @@ def _of_pairs(reader: Reader, name: str, nodes: Values, options: Options, span: 
         of_zero, of_one = weights
         together, apart = arithmetic("*", together, of_one), arithmetic("*", apart, of_zero)
     met, kind, guards = meet(graph, [label, together, apart], label.span, reader.rules)
-    kind = with_kind(result_kind(kind, "float"), written=_orders([alike, label], kind.axes or ()))
+    kind = with_kind(result_kind(kind, "float"), written=orders([alike, label], kind.axes or ()))
     entry = graph.value("apply", met, ("by_label", None), kind, label.span, guards)
-    if options["reduction"] == "none":
-        return entry
-    everything: Options = {"axis": None, "keepdims": False}
-    return reduced(reader, str(options["reduction"]), [entry], kind, (), everything, span, [])
+    if options["reduction"] != "none":
+        everything: Options = {"axis": None, "keepdims": False}
+        entry = reduced(reader, str(options["reduction"]), [entry], kind, (), everything, span, [])
+    return graph.value("as_given", (entry, *floats), (), entry.kind, span)
 
 
 def _alike(reader: Reader, name: str, a: Value, b: Value, label: Value, span: Span) -> tuple[Value, Value]:
@@ -164,9 +185,3 @@ def _alike_by_name(reader: Reader, name: str, a: Value, b: Value, label: Value, 
 
 def _axes_of(value: Value) -> str:
     return "undeclared" if value.kind.axes is None else f"[{shown(value.kind.names)}]"
-
-
-def _orders(values: Sequence[Value], axes: Axes) -> tuple[Axes, ...]:
-    """The orders written inside of values, of these axes alone."""
-    orders = (order for value in values for order in value.kind.written)
-    return tuple(unique(tuple(axis for axis in order if axis in axes) for order in orders))

@@ -1,49 +1,102 @@
 """The catalogue: the field's named losses as formulas, written once for every front.
 
-A front may compute a loss by a kernel of its own; the formula here says what it must equal.
+A loss is its formula: where one is called, its formula is read with the arguments for its names. A few have a kernel
+on each front as well; the formula then says what that must equal. NumPy computes every one of them by its formula.
+
+What holds for all of them:
+
+- **Shapes** are exact. Undeclared values that are to have one shape have it, (N, 1) beside (N,) is a ShapeError.
+  Values with named axes meet by name.
+- **`reduction`** is "mean" over all entries, rows or pairs, "sum", or "none": one loss for each.
+- **Of nothing the mean is 0**: an empty batch, every target ignored, weights that sum to 0. The gradient is 0 and
+  attached.
+- **Rows of zeros** have a cosine of 0 with any other, and finite gradients.
+- **Large values**: no loss of logits overflows; where a loss is infinite by its mathematics, it is infinite.
+- **16 bits**: floats of 16 bits are computed with, and summed, in 32, and the result is rounded once.
+- **Whole numbers and booleans** become floats before they are computed with: nothing wraps.
+- **Ids** that are negative or too large are refused, or give NaN where a captured graph cannot refuse; so are labels
+  that are none.
 """
 
 from __future__ import annotations
 
-MSE = {
-    "none": "(pred - target) ** 2",
-    "sum": "sum((pred - target) ** 2)",
-    "mean": "mean((pred - target) ** 2)",
-}
+from ..errors import InputError, did_you_mean
+from .catalogue.classes import CLASSES
+from .catalogue.densities import DENSITIES
+from .catalogue.differences import DIFFERENCES
+from .catalogue.graphs import GRAPHS
+from .catalogue.loss import Argument, Loss, Setting
+from .catalogue.overlaps import OVERLAPS
+from .catalogue.pairs import PAIRS
 
-_PER_ENTRY = """\
-kept = target[...] != ignore_index
-total = logsumexp(logits[..., k], k)
-picked = total - logits[..., where(kept, target[...], 0)]
-smooth = total - mean(logits[..., k], k)
-entry = where(label_smoothing == 0, picked, (1 - label_smoothing) * picked + label_smoothing * smooth)
-"""
-CROSS_ENTROPY = {
-    "none": _PER_ENTRY + "where(kept, entry, 0)",
-    "sum": _PER_ENTRY + "sum(entry, where=kept)",
-    "mean": _PER_ENTRY + "mean(entry, where=kept)",
-}
-"""`target` holds class ids shaped like `logits` without its last axis; see Goodfellow et al. 2016, section 6.2,
-and for `label_smoothing` Szegedy et al. 2016, section 7."""
+CATALOGUE: dict[str, Loss] = {loss.name: loss for loss in (*DIFFERENCES, *CLASSES, *DENSITIES, *OVERLAPS, *PAIRS)}
+
+NAMED: dict[str, Loss] = {**CATALOGUE, **{loss.name: loss for loss in GRAPHS}}
+"""All named losses: those of the catalogue, and those that no formula says."""
 
 
-def _of_pairs(together: str) -> dict[str, str]:
-    entry = f"""\
-s = dot(a, b)
-entry = where(label == 1, {together}, max(0, s + margin))
-weighted = where(label == 1, label_weights[1], label_weights[0]) * entry
-"""
-    return {"none": entry + "weighted", "sum": entry + "sum(weighted)", "mean": entry + "mean(weighted)"}
+def written(loss: Loss) -> str:
+    """The call as one would write it in Python."""
+    words = [*loss.values, *(f"{name}={default!r}" for name, default in loss.options.items())]
+    return f"{loss.name}({', '.join([*words, *(f'{name}=None' for name in loss.extra)])})"
 
 
-PAIR = _of_pairs("1 - s")
-"""`label` is 1 for pairs that belong together, else 0; see Hadsell, Chopra and LeCun 2006 for a loss of pairs with a
-margin, here of products instead of distances. Without `label_weights` both are 1."""
-PAIR_MARGIN = _of_pairs("max(0, margin - s)")
+def told(loss: Loss) -> str:
+    """What a docstring says of a loss: title, mathematics, arguments, errors, an example and the source."""
+    example = "".join(f"    >>> {line}\n" for line in ("import numpy, wye", *loss.example[0].split("\n")))
+    return (
+        f"{loss.title}\n\n{loss.mathematics}\n\nArgs:\n{_arguments(loss)}\n\nReturns:\n"
+        '    Without axes, or with `reduction="none"` one loss for each entry, row or pair; in the floats\' dtype.\n\n'
+        f"Raises:\n    ShapeError: the shapes do not fit. In a formula, name the axes to broadcast on purpose.\n"
+        f"{_range_error(loss)}\nExample:\n{example}    {loss.example[1]}\n\nSource: {loss.source}.\n"
+    )
 
-CATALOGUE: dict[str, dict[str, str]] = {
-    "mse": MSE,
-    "cross_entropy": CROSS_ENTROPY,
-    "pair": PAIR,
-    "pair_margin": PAIR_MARGIN,
-}
+
+def show(name: str) -> str:
+    """A loss of the catalogue as a text to read: its call, mathematics, formula, arguments and source.
+
+    The formula is that of the defaults, on values without names for their axes; it can be copied and changed.
+
+    Raises:
+        InputError: there is no such loss.
+
+    Example:
+        >>> import wye
+        >>> print(wye.losses.show("mae"))
+        mae(pred, target, reduction='mean')
+        The mean absolute error.
+        <BLANKLINE>
+        mathematics: |pred - target|, mean over all entries; the gradient at 0 is 0.
+        <BLANKLINE>
+            entry = abs(pred - target)
+            mean(entry)
+        <BLANKLINE>
+            pred: floats of any shape.
+            target: numbers of that shape.
+            reduction: "mean", "sum", or "none".
+        <BLANKLINE>
+        source: Boscovich 1757; see Hastie, Tibshirani and Friedman 2009, section 10.6
+    """
+    if name not in NAMED:
+        fix = did_you_mean(str(name), NAMED, f"choose from {' '.join(NAMED)}")
+        raise InputError("the catalogue has no such loss.", f"losses.show({name!r})", str(name), fix)
+    loss = NAMED[name]
+    formula = "\n".join(f"    {line}" for line in loss.text().split("\n")) if loss.lines else ""
+    parts = [f"{written(loss)}\n{loss.title}", f"mathematics: {loss.mathematics}", formula, _arguments(loss)]
+    return "\n\n".join([part for part in parts if part] + [f"source: {loss.source}"])
+
+
+def _arguments(loss: Loss) -> str:
+    known: dict[str, Argument | Setting] = {**loss.values, **loss.settings, "reduction": loss.reduction, **loss.extra}
+    return "\n".join(f"    {name}: {one.told}" for name, one in known.items())
+
+
+def _range_error(loss: Loss) -> str:
+    roles = {one.role for one in loss.values.values()}
+    if "ids" in roles:
+        return "    RangeError: a class id is out of range. A captured graph cannot refuse it: there it is NaN.\n"
+    wanted = {"labels": "neither 0 nor 1", "signs": "neither 1 nor -1"}
+    return "".join(
+        f"    RangeError: a label is {wanted[role]}. Where nobody can look, its loss is NaN.\n"
+        for role in sorted(roles & wanted.keys())
+    )

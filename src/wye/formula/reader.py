@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from .graph import Graph, Kind, Value, with_kind
 from .meeting import Meeting
-from .tree import Node, Span
+from .tree import Node, Program, Span
 
 
 class Reader(Protocol):
@@ -24,6 +25,7 @@ class Reader(Protocol):
     def axis(self, name: str) -> str: ...
     def is_axis(self, node: Node) -> bool: ...
     def refuse_axis(self, node: Node) -> Exception: ...
+    def expand(self, program: Program, values: Mapping[str, Value], prefix: str, span: Span) -> Value: ...
 
 
 def arithmetic(graph: Graph, values: list[Value], sign: str = "") -> list[Value]:

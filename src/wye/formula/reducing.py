@@ -109,7 +109,7 @@ def reduced(
     after = with_kind(kind, axes=left, written=written, position=False)
     if not left:
         return graph.value("reduce", values, (name, None, False), after, span, guards)
-    if REST in lost:
+    if REST in lost or not lost:  # of what has no axes but that of the samples, each is reduced alone
         return graph.value("reduce_rows", values, (name, None, False), after, span, guards)
     dims = tuple(dim_of(own, axis) for axis in own if axis in lost)
     return graph.value("reduce", values, (name, dims, False), after, span, guards)

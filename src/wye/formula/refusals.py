@@ -135,6 +135,14 @@ def neither_label(low: int, high: int) -> KernelError:
     return KernelError("labels are 0 and 1.", got, "say which are 1: label > 0", RangeError)
 
 
+def fractional_ids(dtype: object) -> KernelError:
+    return KernelError("class ids are whole numbers.", _plain(dtype), "cast(target, dtype='int64')")
+
+
+def neither_sign() -> KernelError:
+    return KernelError("labels are 1 and -1.", "a label that is neither", "write 2 * (label > 0) - 1", RangeError)
+
+
 def no_class_ids(dtype: object, target: Shape, logits: Shape) -> KernelError:
     return KernelError(
         "class ids are whole numbers, one for each row of the logits.",

@@ -7,6 +7,8 @@ from typing import Any
 SAME = "sign clamp clamp_low clamp_high modulo where where_numbers"
 WHERE = "sum mean max min norm var any all logsumexp"
 """The reductions that leave entries out."""
+LOSSES = ("mse", "cross_entropy", "weighted_cross_entropy")
+"""The losses that a front computes by a kernel of its own."""
 
 
 def named(functions: Any, losses: Any, structure: Any) -> dict[str, Any]:
@@ -21,7 +23,8 @@ def named(functions: Any, losses: Any, structure: Any) -> dict[str, Any]:
         "along_unit": functions.unit,
         **{f"pairwise_{name}": getattr(functions, name) for name in ("dot", "cosine", "distance")},
         "f_by_label": losses.by_label,
-        **{f"loss_{name}": getattr(losses, name) for name in ("mse", "cross_entropy")},
-        **{f"loss_rows_{name}": getattr(losses, f"{name}_rows") for name in ("mse", "cross_entropy")},
+        **{name: getattr(losses, name) for name in ("ids", "signs", "full", "as_given")},
+        **{f"loss_{name}": getattr(losses, name) for name in LOSSES},
+        **{f"loss_rows_{name}": getattr(losses, f"{name}_rows") for name in LOSSES},
         **{f"structure_{name}": getattr(structure, name) for name in "take concat stack last expand_as".split()},
     }

@@ -174,7 +174,7 @@ def logsumexp(x: Array, dims: Dims | None = None, keep: bool = False) -> Array:
     over = _all_dims(x, dims)
     if not over:
         return x
-    if any(x.shape[dim] == 0 for dim in over):
+    if is_empty(x):
         return ops.log(ops.sum(x, over, keep))
     largest = ops.stop_gradient(ops.max(x, over, True))
     largest = ops.where(ops.isfinite(largest), largest, ops.zeros_like(largest))

@@ -57,6 +57,7 @@ class Dtypes:
 
 
 FLOATS = Dtypes("float16", "bfloat16", "float32", "float64")
+HALF = Dtypes("float16", "bfloat16")
 LONG = Dtypes("float32", "float64")
 SMALL = Dtypes("bool", "uint8", "int8", "int16", "uint16")
 BOOLEAN = Dtypes("bool")

@@ -6,15 +6,68 @@ a loss with the target first, and casts it.
 
 from __future__ import annotations
 
-from ..formula.callable_losses import Losses
+from ..formula.callable_losses import functions
+from ..formula.losses import show
 from .evaluation import evaluate
 
-__all__ = ["cross_entropy", "edge_cosine_loss", "edge_distance_loss", "mse", "pair", "pair_margin"]
+__all__ = [
+    "binary_cross_entropy",
+    "cosine_embedding",
+    "cross_entropy",
+    "dice",
+    "edge_cosine_loss",
+    "edge_distance_loss",
+    "focal",
+    "focal_cross_entropy",
+    "gaussian_nll",
+    "hinge",
+    "huber",
+    "jaccard",
+    "js_divergence",
+    "kl_divergence",
+    "log_cosh",
+    "mae",
+    "margin_ranking",
+    "mse",
+    "nll",
+    "pair",
+    "pair_margin",
+    "poisson_nll",
+    "quantile",
+    "show",
+    "smooth_l1",
+    "squared_hinge",
+    "triplet",
+    "triplet_cosine",
+    "tversky",
+]
 
-_LOSSES = Losses(evaluate)
-mse = _LOSSES.mse
-cross_entropy = _LOSSES.cross_entropy
-pair = _LOSSES.pair
-pair_margin = _LOSSES.pair_margin
-edge_cosine_loss = _LOSSES.edge_cosine_loss
-edge_distance_loss = _LOSSES.edge_distance_loss
+_LOSSES = functions(evaluate)
+mse = _LOSSES["mse"]
+mae = _LOSSES["mae"]
+huber = _LOSSES["huber"]
+smooth_l1 = _LOSSES["smooth_l1"]
+log_cosh = _LOSSES["log_cosh"]
+quantile = _LOSSES["quantile"]
+cross_entropy = _LOSSES["cross_entropy"]
+nll = _LOSSES["nll"]
+binary_cross_entropy = _LOSSES["binary_cross_entropy"]
+focal = _LOSSES["focal"]
+focal_cross_entropy = _LOSSES["focal_cross_entropy"]
+hinge = _LOSSES["hinge"]
+squared_hinge = _LOSSES["squared_hinge"]
+kl_divergence = _LOSSES["kl_divergence"]
+js_divergence = _LOSSES["js_divergence"]
+poisson_nll = _LOSSES["poisson_nll"]
+gaussian_nll = _LOSSES["gaussian_nll"]
+dice = _LOSSES["dice"]
+tversky = _LOSSES["tversky"]
+jaccard = _LOSSES["jaccard"]
+pair = _LOSSES["pair"]
+pair_margin = _LOSSES["pair_margin"]
+margin_ranking = _LOSSES["margin_ranking"]
+cosine_embedding = _LOSSES["cosine_embedding"]
+triplet = _LOSSES["triplet"]
+triplet_cosine = _LOSSES["triplet_cosine"]
+edge_cosine_loss = _LOSSES["edge_cosine_loss"]
+edge_distance_loss = _LOSSES["edge_distance_loss"]

@@ -67,7 +67,7 @@ def rows(x: Tensor) -> Tensor:
 
 def broadcast(x: Tensor, like: Tensor) -> Tensor:
     """x repeated, as a view, to the shape that both have together."""
-    return x.expand(torch.broadcast_shapes(x.shape, like.shape))
+    return x if x.shape == like.shape else x.expand(torch.broadcast_shapes(x.shape, like.shape))
 
 
 def positions(x: Tensor, dim: int) -> Tensor:

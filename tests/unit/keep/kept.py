@@ -23,11 +23,15 @@ from examples import (
     m14_importance_mask,
     m15_graph_distance,
     m16_weight_per_sample,
+    m17_contrastive_pair,
+    m18_pair_margin,
+    m19_pair_weighted_by_label,
     m21_dynamic_graph_or_tree,
     m22_how_weights_move,
     m23_what_the_file_holds,
     m24_never_meets_the_condition,
 )
+from tests.unit.loss_samples import SAMPLES
 
 Kept = tuple[nn.Module, dict[str, Any]]
 N = 6
@@ -253,17 +257,13 @@ def pictures() -> Kept:
 
 
 def losses() -> dict[str, Callable[[], Kept]]:
-    """Each named loss as an Objective."""
-    label = torch.tensor([0, 1, 1, 0, 1, 0])
-    given = {"a": x(4), "b": x(4), "label": label}
-    texts = {
-        "mse": "mse(a, b, reduction='sum')",
-        "cross_entropy": "cross_entropy(a, label, label_smoothing=0.1)",
-        "pair": "pair(a, b, label, label_weights=(0.7, 0.3))",
-        "pair_margin": "pair_margin(a, b, label, margin=0.3)",
-    }
-    plain = {
-        f"loss_{name}": lambda text=text: (wye.Objective(text), _read(text, given)) for name, text in texts.items()
+    """Each named loss as an Objective; of some the settings are written."""
+    settings = {
+        "mse": "reduction='sum'",
+        "cross_entropy": "label_smoothing=0.1",
+        "pair": "label_weights=(0.7, 0.3)",
+        "pair_margin": "margin=0.3",
+        "triplet": "swap=True",
     }
     graphs = {
         "edge_cosine_loss": lambda: (wye.Objective("edge_cosine_loss(a, g, push=0.2)", g=graph()), {"a": x(4)}),
@@ -272,7 +272,9 @@ def losses() -> dict[str, Callable[[], Kept]]:
             {"a": x(4)},
         ),
     }
-    assert texts.keys() | graphs.keys() == set(wye.losses.__all__)
+    texts = {name: f"{name}({', '.join([*SAMPLES[name](1), settings.get(name, '')]).rstrip(', ')})" for name in SAMPLES}
+    assert texts.keys() | graphs.keys() | {"show"} == set(wye.losses.__all__)
+    plain = {f"loss_{name}": lambda name=name: (wye.Objective(texts[name]), _sample(name)) for name in texts}
     return {**plain, **{f"loss_{name}": make for name, make in graphs.items()}}
 
 
@@ -280,8 +282,9 @@ def graph(weight: Tensor | None = None) -> wye.Edges:
     return wye.Edges([[0, 1, 2, 4], [1, 2, 0, 4]], weight, num_nodes=N)
 
 
-def _read(text: str, given: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: given[name] for name in wye.Formula(text).names}
+def _sample(name: str) -> dict[str, Tensor]:
+    tensors = {key: torch.from_numpy(value) for key, value in SAMPLES[name](N).items()}
+    return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
 
 
 # the examples
@@ -323,6 +326,9 @@ def of_examples() -> dict[str, Callable[[], Kept]]:
             m16_weight_per_sample.weighted_by_id(torch.rand(40)),
             {**pred, "id": 5 * torch.arange(N)},
         ),
+        "m17": lambda: (m17_contrastive_pair.two_networks(), _rows(m17_contrastive_pair.pairs())),
+        "m18": lambda: (m18_pair_margin.two_networks(), _rows(m18_pair_margin.patients())),
+        "m19": lambda: (m19_pair_weighted_by_label.two_networks(), _rows(m19_pair_weighted_by_label.halves())),
         "m21": lambda: (m21_dynamic_graph_or_tree.network(), image),
         "m21_shared": lambda: (m21_dynamic_graph_or_tree.network(shared=True), image),
         "m22": lambda: (m22_how_weights_move.depth_network(), image),
@@ -335,6 +341,10 @@ def of_examples() -> dict[str, Callable[[], Kept]]:
         "digits": lambda: (digits.network(), {"x": x(1, 8, 8)}),
         "digits_loss": lambda: (digits.objective(), {**scores, "dim": x(10), "bright": x(10)}),
     }
+
+
+def _rows(data: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value[:: len(value) // N][:N] for name, value in data.items()}
 
 
 OWN = (

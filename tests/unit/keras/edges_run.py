@@ -126,7 +126,7 @@ def refused() -> list[str]:
     calls: list[Callable[[], Any]] = [
         lambda: wye.losses.edge_cosine_loss(x, ops.eye(6)),
         lambda: wye.losses.edge_cosine_loss(x[:3], graph),
-        lambda: wye.losses.edge_cosine_loss(x, graph, wye.Edges([[0], [1]], num_nodes=2)),
+        lambda: wye.losses.edge_cosine_loss(x, graph, negatives=wye.Edges([[0], [1]], num_nodes=2)),
         lambda: wye.Edges([[0, -1], [1, 2]]),
         lambda: wye.Edges([[0.0], [1.0]]),
         lambda: wye.Edges([[0, 1, 2]]),

@@ -1,6 +1,7 @@
 """What the named losses do on one backend of Keras: `KERAS_BACKEND=jax python -m tests.unit.keras.losses_run`.
 
-It prints, as JSON, the value and the gradients of a loss of pairs, and what became of labels that are none.
+It prints, as JSON, the value and the gradients of a loss of pairs, and what became of labels that are none; and of
+every loss what became of an empty batch, of 16 bits, and of shapes that do not fit.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from keras import ops
 
 import wye.keras.losses as losses
+from tests.unit.loss_samples import SAMPLES
 from wye.errors import RangeError, ShapeError
 
 Step = Callable[[Any, Any, Any], Any]
@@ -47,7 +49,7 @@ def slopes(step: Step, a: Any, b: Any, label: Any) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:
             tape.watch([a, b])
             value = step(a, b, label)
-        return tape.gradient(value, [a, b])
+        return tuple(tape.gradient(value, [a, b]))
     if keras.backend.backend() == "jax":
         import jax
 
@@ -55,7 +57,7 @@ def slopes(step: Step, a: Any, b: Any, label: Any) -> tuple[Any, Any]:
     import torch
 
     a, b = a.clone().requires_grad_(), b.clone().requires_grad_()
-    return torch.autograd.grad(step(a, b, label), (a, b))
+    return torch.autograd.grad(step(a, b, label), (a, b), allow_unused=True)
 
 
 def of_pairs(name: str) -> dict[str, Any]:
@@ -83,9 +85,45 @@ def of_pairs(name: str) -> dict[str, Any]:
     return found
 
 
+def safe(name: str) -> dict[str, Any]:
+    """The mean of an empty batch, and its gradients; losses in 16 bits and in 32; what is said of a short value."""
+    loss = getattr(losses, name)
+
+    def given(rows: int, dtype: str = "float32") -> dict[str, Any]:
+        arrays = SAMPLES[name](rows)
+        return {
+            key: ops.convert_to_tensor(value, dtype if value.dtype.kind == "f" else None)
+            for key, value in arrays.items()
+        }
+
+    values = given(0)
+    first = next(iter(values))
+    found: dict[str, Any] = {"empty": float(loss(**values)), "dtypes": []}
+    many = given(50)
+    others = [key for key in many if key != first][:2]
+    step: Step = lambda a, b, c: loss(**{**given(0), first: a})  # noqa: E731
+    slope, _ = slopes(step, values[first], ops.convert_to_tensor([1.0]), None)
+    found["slopes"] = slope is not None and numbers(slope) == []
+    for dtype in ("bfloat16", "float16"):
+        short = given(50, dtype)
+        wide = {
+            key: ops.cast(value, "float32") if key == first or SAMPLES[name](1)[key].dtype.kind == "f" else value
+            for key, value in short.items()
+        }
+        rows = loss(**short, reduction="none")
+        found["dtypes"].append(keras.backend.standardize_dtype(rows.dtype))
+        found[dtype] = [numbers(ops.cast(rows, "float32")), numbers(loss(**wide, reduction="none"))]
+    try:
+        loss(**{**many, others[0]: many[others[0]][:7]})
+    except ShapeError as error:
+        found["refused"] = str(error)
+    return found
+
+
 def numbers(x: Any) -> list[Any]:
     return np.asarray(x.detach().numpy() if hasattr(x, "detach") else x, float).tolist()
 
 
 if __name__ == "__main__":
-    json.dump({name: of_pairs(name) for name in ("pair", "pair_margin")}, sys.stdout)
+    pairs = {name: of_pairs(name) for name in ("pair", "pair_margin")}
+    json.dump({**pairs, "safe": {name: safe(name) for name in SAMPLES}}, sys.stdout)

@@ -23,7 +23,7 @@ WAYS = {"tensorflow": {"graph", "compiled"}, "jax": {"compiled"}, "torch": set[s
 @pytest.mark.parametrize(
     "backend", ["jax", *(pytest.param(name, marks=pytest.mark.long) for name in ("tensorflow", "torch"))]
 )
-def test_pairs_are_as_a_plain_loop_has_them(backend: str) -> None:
+def test_what_they_do_on_a_backend(backend: str) -> None:
     run = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.unit.keras.losses_run"],
         cwd=ROOT,
@@ -51,3 +51,10 @@ def test_pairs_are_as_a_plain_loop_has_them(backend: str) -> None:
         assert "got: 0 to 2\n  fix: say which are 1" in of_range
         assert of_floats.startswith("labels are whole numbers or truth values: 0 and 1.\n  in:  ")
         assert "got: a (6, 3), b (6, 3), label (6, 1)\n  fix: name the axes" in of_shape
+    for name, found in report["safe"].items():
+        assert found["empty"] == 0, name
+        assert found["slopes"], name
+        assert found["dtypes"] == ["bfloat16", "float16"], name
+        for dtype, step in (("bfloat16", 2**-8), ("float16", 2**-11)):  # rounded once
+            np.testing.assert_allclose(*found[dtype], rtol=step, atol=1e-6, err_msg=name)
+        assert "\n  got: " in found["refused"], name

@@ -278,3 +278,11 @@ def test_what_is_not_a_number_decides_nothing() -> None:
         taken(lambda x: [True, False, True, True])
     with pytest.raises(wye.FlowError, match="neither a tensor nor a number"):
         taken(lambda x: None)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "norm", "logsumexp"])
+def test_one_number_of_a_sample_is_reduced_alone(name: str) -> None:
+    x = torch.randn(6, 3)
+    net = wye.When(f"{name}(sum(x[k])) > 0.5", nn.Linear(3, 3))
+    totals = x.sum(1).abs() if name == "norm" else x.sum(1)
+    assert (net(x) != x).any(1).tolist() == (totals > 0.5).tolist()

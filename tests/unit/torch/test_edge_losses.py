@@ -54,7 +54,7 @@ def test_they_are_as_plain_loops_have_them(name: str, options: dict[str, Any], w
     x = rows()
     weight = torch.rand(7, dtype=torch.float64) - 0.3 if weighted else None
     negatives = wye.Edges(NEGATIVE, num_nodes=6) if apart else None
-    found = LOSSES[name](x, graph(weight), negatives, **options)
+    found = LOSSES[name](x, graph(weight), negatives=negatives, **options)
     told = wanted(name, x, weight, apart, options)
     assert found.shape == ()
     assert abs(float(found.detach()) - told) < 1e-12
@@ -68,7 +68,7 @@ def test_they_are_as_plain_loops_have_them(name: str, options: dict[str, Any], w
         below = wanted(name, plain, weight, apart, options)
         plain[i, k] += step
         assert abs(float(slope[i, k]) - (above - below) / (2 * step)) < 1e-7
-    array = LOSSES[name](x.detach().numpy(), graph(weight), negatives, **options)
+    array = LOSSES[name](x.detach().numpy(), graph(weight), negatives=negatives, **options)
     assert isinstance(array, np.float64)
     assert abs(array - told) < 1e-12
 
@@ -80,13 +80,13 @@ def test_first_and_second_derivatives(name: str, options: dict[str, Any], apart:
     negatives = wye.Edges(NEGATIVE, num_nodes=6) if apart else None
 
     def both(x: Tensor, weight: Tensor) -> Tensor:
-        return LOSSES[name](x, graph(weight), negatives, **options)
+        return LOSSES[name](x, graph(weight), negatives=negatives, **options)
 
     def of_rows(x: Tensor) -> Tensor:
-        return LOSSES[name](x, graph(), negatives, **options)
+        return LOSSES[name](x, graph(), negatives=negatives, **options)
 
     def of_weights(weight: Tensor) -> Tensor:
-        return LOSSES[name](x.detach(), graph(weight), negatives, **options)
+        return LOSSES[name](x.detach(), graph(weight), negatives=negatives, **options)
 
     assert gradcheck(both, (x, weight))
     assert gradgradcheck(both, (x, weight))
@@ -137,7 +137,7 @@ def test_zero_rows_count_nothing_and_have_no_gradient(push: float) -> None:
     x[1] = 0
     x.requires_grad_()
     negatives = wye.Edges(NEGATIVE, num_nodes=6)
-    found = LOSSES["cosine"](x, graph(), negatives, push=push, margin=-1.0)
+    found = LOSSES["cosine"](x, graph(), negatives=negatives, push=push, margin=-1.0)
     assert abs(float(found.detach()) - plain_cosine(x.tolist(), PAIRS, None, APART, push=push, margin=-1.0)) < 1e-12
     (slope,) = torch.autograd.grad(found, x, create_graph=True)
     assert not slope[1].any()
@@ -152,7 +152,7 @@ def test_zero_rows_count_nothing_and_have_no_gradient(push: float) -> None:
 
 def test_equal_rows_have_no_distance_and_no_gradient() -> None:
     x = torch.ones(6, 4, requires_grad=True)
-    found = LOSSES["distance"](x, graph(), wye.Edges(NEGATIVE, num_nodes=6), margin=2.0)
+    found = LOSSES["distance"](x, graph(), negatives=wye.Edges(NEGATIVE, num_nodes=6), margin=2.0)
     assert found == 16
     found.backward()
     assert x.grad is not None

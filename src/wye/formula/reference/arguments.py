@@ -31,7 +31,7 @@ def sorted_arguments(call: Call, function: Function, text: str, is_axis: Callabl
         keywords, more = [("dtype", more[0]), *keywords], ()
     options: dict[str, Option] = {}
     axes: tuple[Name, ...] = ()
-    if function.kind in ("reduction", "along", "pair"):
+    if function.takes_axes:
         axes = tuple(node for node in more if isinstance(node, Name) and is_axis(node))
         if len(axes) < len(more) and (axes or not function.variadic):
             raise _no_axis(call, function, next(node for node in more if node not in axes), site)
@@ -83,6 +83,8 @@ def _option(key: str, node: Node, function: Function, site: Site) -> Option:
         fits, wanted = isinstance(value, bool), "True or False"
     elif key == "label_weights":
         fits, wanted = isinstance(value, tuple) and len(value) == 2 and min(value) >= 0, "two numbers, such as (1, 1)"
+    elif key == "dims":
+        fits, wanted = isinstance(value, int) and value > 0, "a whole number above 0, such as 2"
     elif key in ("axis", "ignore_index"):
         fits, wanted = isinstance(value, int) and not isinstance(value, bool), "a whole number, such as -1"
     else:

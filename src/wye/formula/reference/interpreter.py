@@ -9,7 +9,6 @@ import numpy as np
 
 from ...errors import FormulaError, did_you_mean, listed
 from ..functions import FUNCTIONS
-from ..grammar import parse
 from ..text import write
 from ..tree import (
     PRODUCT,
@@ -305,9 +304,8 @@ class Interpreter:
             self.calls[words] = self.taken(returned, data, node)
         return self.calls[words]
 
-    def formula(self, text: str, values: Mapping[str, Named | Items], rules: Rules) -> Named:
-        """The value of a loss written as a formula."""
-        program = parse(text)
+    def formula(self, program: Program, text: str, values: Mapping[str, Named | Items], rules: Rules) -> Named:
+        """The value of a loss by its formula; `text` is that of its call."""
         world = World(values, {}, strict=rules.strict)
         world.largest = self.world.largest
         value = Interpreter(world, program, text, rules.meant).result()

@@ -8,77 +8,92 @@ from dataclasses import replace
 import numpy as np
 
 from ...errors import FormulaError, RangeError, ShapeError
-from ..functions import FUNCTIONS
+from ..catalogue.loss import Loss
+from ..expansion import behind, program_of
 from ..losses import CATALOGUE
-from ..tree import Name
-from .calls import called
+from ..tree import Program
 from .given import Given
-from .meeting import Rules, laid_out, spread, together
+from .meeting import Rules
 from .values import REST, Array, Items, Named, Order, Term, derived, describe, floating, number
 
-Run = Callable[[str, Mapping[str, Named | Items], Rules], Named]
+Run = Callable[[Program, str, Mapping[str, Named | Items], Rules], Named]
 
-_PROBABILITIES = """\
-kind = target[..., k] * (1 - label_smoothing) + label_smoothing / size(k)
-entry = sum(kind * (logits[..., k] - logsumexp(logits[..., k], k)), k)
-"""
-PROBABILITIES = {
-    "none": _PROBABILITIES + "-entry",
-    "sum": _PROBABILITIES + "-sum(entry)",
-    "mean": _PROBABILITIES + "-mean(entry)",
-}
+OWN = "'"
+"""What stands behind the names of the caller's axes, so that they are none of the formula's."""
+WANTED = {"labels": (0, 1), "signs": (-1, 1)}
 
 
 def loss(given: Given, run: Run) -> Named:
-    """The value of a loss; `run` evaluates a text on named values."""
-    if given.function.name == "cross_entropy":
-        return _cross_entropy(given, run)
-    if "label" in given.function.values:
-        return _pair(given, run)
-    values = [term.value for term in given.terms]
-    if given.rules.strict and all(value.axes is None for value in values) and len({v.shape for v in values}) > 1:
-        raise _shapes_differ(given, "equal shapes")
-    return _catalogued(given, CATALOGUE[given.function.name], values, run)
+    """The value of a loss; `run` evaluates a program on named values."""
+    known = CATALOGUE[given.function.name]
+    terms = {**dict(zip(known.values, given.terms, strict=True)), **given.extra}
+    if all(term.value.number for name, term in terms.items() if name in known.values) and known.name != "mse":
+        raise _shapes_differ(given, "tensors")
+    probabilities = known.name == "cross_entropy" and terms["target"].value.array.dtype.kind == "f"
+    values = {name: _in_its_role(given, known, name, term, probabilities) for name, term in terms.items()}
+    declared = any(value.axes for value in values.values())
+    over: Order = ()
+    if declared:
+        over = _axes_over(given, known, values)
+        count = len(over)
+        values = {name: _laid(known, name, value, over) for name, value in values.items()}
+        bare = [name for name in values if not over or known.arguments[name].axes == "..."]
+    else:
+        count = {"all": given.options.get("dims") or 0}.get(known.over, 1)
+        assert isinstance(count, int)
+        _check_exact(given, known, values, count, probabilities)
+        bare = [name for name, value in values.items() if value.number or value.axes == ()]
+    if "ignore_index" in known.settings and not probabilities:
+        logits, target = (values[name] for name in known.values)
+        _check_classes(given, target.array, logits.shape[-1])
+    program = program_of(known, given.options, list(given.extra), count, bare, probabilities)
+    value = _run(given, run, program, values)
+    operands = [term.value for term in terms.values()]
+    axes = None if not declared or value.axes is None else tuple(name.removesuffix(OWN) for name in value.axes)
+    return derived(value.array, axes, operands)
 
 
-def _catalogued(given: Given, formulas: Mapping[str, str], values: list[Named], run: Run) -> Named:
+def _run(given: Given, run: Run, program: Program, values: Mapping[str, Named]) -> Named:
     options = {**given.function.options, **given.options}
-    named: dict[str, Named | Items] = dict(zip(given.function.values, values, strict=True))
-    named |= {name: term.value for name, term in given.extra.items()}
+    named: dict[str, Named | Items] = {**values}
     named |= {name: number(value) for name, value in options.items() if isinstance(value, (int, float))}
-    if "label_weights" in options:
-        weights = options["label_weights"]
-        named["label_weights"] = Items(weights if isinstance(weights, tuple) else (1, 1), False)
-    text = formulas[str(options["reduction"])]
+    named |= {name: Items(value, False) for name, value in options.items() if isinstance(value, tuple)}
     try:
-        value = run(text, named, given.rules)
+        return run(program, given.site.words, named, given.rules)
     except FormulaError as error:
         raise given.site.error(error.what, error.got, error.fix, type(error)) from error
-    operands = [term.value for term in (*given.terms, *given.extra.values())]
-    declared = any(operand.axes is not None for operand in values)
-    return derived(value.array, value.axes if declared else None, operands)
 
 
-def _cross_entropy(given: Given, run: Run) -> Named:
-    logits, target = (term.value for term in given.terms)
-    if logits.axes is not None and target.axes is not None:
-        axes, arrays = _class_last(given, logits, target, logits.axes, target.axes)
-        bare = replace(given, terms=tuple(Term(Named(a), t.node) for a, t in zip(arrays, given.terms, strict=True)))
-        value = _cross_entropy(bare, run)
-        return derived(value.array, axes if given.options.get("reduction") == "none" else (), [logits, target])
-    if logits.axes is not None or target.axes is not None:
-        raise _shapes_differ(given, "both values declared, or neither")
-    whole = target.array.dtype.kind in "iub"
-    if not logits.shape or target.shape != (logits.shape[:-1] if whole else logits.shape):
-        raise _shapes_differ(given, "class ids shaped like the logits but for their last axis, or probabilities")
-    ids = target.array.astype(np.int64) if whole else floating(target.array)
-    if whole:
-        ignored = given.options.get("ignore_index", given.function.options["ignore_index"])
-        _check_classes(given, ids[ids != ignored], logits.shape[-1])
-    return _catalogued(given, CATALOGUE["cross_entropy"] if whole else PROBABILITIES, [logits, Named(ids)], run)
+# values
+
+
+def _in_its_role(given: Given, known: Loss, name: str, term: Term, probabilities: bool) -> Named:
+    value, role = term.value, known.arguments[name].role
+    site, kind = given.site.at(term.node), value.array.dtype.kind
+    if role == "floats" or probabilities:
+        return replace(value, array=floating(value.array))
+    if role == "ids":
+        if kind not in ("iub" if known.name == "cross_entropy" else "iu"):
+            raise site.error(f"`{site.words}` holds no class ids.", str(value.array.dtype), "give integers", ShapeError)
+        return replace(value, array=value.array.astype(np.int64))
+    if kind not in ("iub" if role == "labels" else "iubf"):
+        fix = f"say which are 1: {site.words} > 0"
+        raise site.error(f"`{site.words}` holds fractions, and labels are 0 and 1.", kind, fix, ShapeError)
+    if role == "signs" and kind == "b":
+        return replace(value, array=np.where(value.array, 1.0, -1.0))
+    if not np.isin(value.array, WANTED[role]).all():
+        low, high = WANTED[role]
+        raise site.error(
+            f"`{site.words}` holds a label other than {low} and {high}.",
+            f"{value.array.min()} to {value.array.max()}",
+            f"say which are 1: {site.words} > 0",
+            RangeError,
+        )
+    return value if role == "labels" else replace(value, array=floating(value.array))
 
 
 def _check_classes(given: Given, ids: Array, count: int) -> None:
+    ids = ids[ids != given.options.get("ignore_index", given.function.options["ignore_index"])]
     if ids.size and (ids.min() < 0 or ids.max() >= count):
         worst = int(ids.min()) if ids.min() < 0 else int(ids.max())
         raise given.site.at(given.terms[1].node).error(
@@ -89,65 +104,57 @@ def _check_classes(given: Given, ids: Array, count: int) -> None:
         )
 
 
-def _class_last(
-    given: Given, logits: Named, target: Named, first: Order, second: Order
-) -> tuple[Order, tuple[Array, Array]]:
-    """Both arrays in the order of the target, with the axis of classes last."""
-    classes = [name for name in first if name not in second]
-    if len(classes) != 1 or classes[0] == REST or set(second) - set(first):
-        raise given.site.error(
-            "the axis of classes is the one that the logits have and the target lacks.",
-            f"{given.words(0)} {describe(logits)}, {given.words(1)} {describe(target)}",
-            f"name them like cross_entropy({given.words(0).split('[')[0]}[b, k], {given.words(1).split('[')[0]}[b])",
-            ShapeError,
-        )
-    if target.sizes().get(REST) != logits.sizes().get(REST):
-        raise _shapes_differ(given, "equal axes behind `...`")
-    rest = len(target.places().get(REST, ()))
-    return second, (laid_out(logits, (*second, classes[0]), rest), target.array)
+def _check_exact(given: Given, known: Loss, values: Mapping[str, Named], count: int, probabilities: bool) -> None:
+    """The shapes of undeclared values are those that the catalogue says."""
+    if known.name == "mse" and not given.rules.strict:
+        return
+    layout = {name: known.arguments[name].axes for name in values}
+    if probabilities:
+        layout["target"] = layout["logits"]
+    tensors = {name: value.shape for name, value in values.items() if name in known.values or not value.number}
+    first = next(iter(known.values))
+    shape = tensors[first]
+    lead = len(shape) - (count if layout[first] == "..., k" else 0)
+    last = shape[-1:] if layout[first] == "..." else shape[max(lead, 0) :]
+    wanted = {"...": shape[: max(lead, 0)], "..., k": shape, "k": last}
+    if lead < 0 or any(tensors[name] != wanted[layout[name]] for name in tensors):
+        rules = {
+            "mse": "equal shapes",
+            "cross_entropy": "class ids shaped like the logits but for their last axis, or probabilities",
+        }
+        raise _shapes_differ(given, rules.get(known.name, f"exact shapes, `k` behind the others: {layout}"))
 
 
-def _pair(given: Given, run: Run) -> Named:
-    values = [term.value for term in given.terms]
-    if any(value.number for value in values):
-        raise _shapes_differ(given, "tensors")
-    _check_labels(given, values[2])
-    if not any(value.axes for value in values):
-        a, b, label = (value.shape for value in values)
-        if not a or a != b or label != a[:-1]:
-            raise _shapes_differ(given, "two values of one shape, and a label of that shape but for its last axis")
-        return _catalogued(given, CATALOGUE[given.function.name], values, run)
-    first, second, own = (value.axes or () for value in values)
-    lost = [name for name in first if name in second and name not in own]
-    if len(lost) != 1 or lost[0] == REST or {*first, *second} - {*lost} != {*own}:
-        raise _shapes_differ(given, "values that share one axis which the label lacks, and a label with all others")
-    rules = replace(given.rules, meant=True)
-    dot = replace(given, function=FUNCTIONS["dot"], terms=given.terms[:2], axes=(Name(lost[0]),), options={})
-    alike = Term(called(replace(dot, rules=rules)), given.terms[0].node)
-    like = together([alike, given.terms[2]], rules, given.site.span)
-    row = spread(alike.value, like)[..., None]
-    bare = [Named(array, data=True) for array in (row, np.ones_like(row), spread(values[2], like))]
-    terms = tuple(Term(value, term.node) for value, term in zip(bare, given.terms, strict=True))
-    value = _catalogued(replace(given, terms=terms), CATALOGUE[given.function.name], bare, run)
-    return derived(value.array, like.axes if given.options.get("reduction") == "none" else (), values)
+def _axes_over(given: Given, known: Loss, values: Mapping[str, Named]) -> Order:
+    """The axes that a loss of declared values goes over: those named, or the one that a value lacks."""
+    rows = [value.axes or () for name, value in values.items() if known.arguments[name].axes == "..., k"]
+    lacking = {n for name, value in values.items() if known.arguments[name].axes == "..." for n in value.axes or ()}
+    over = tuple(node.id for node in given.axes)
+    if known.over == "lacked":
+        over = tuple(name for name in rows[0] if name not in lacking and all(name in axes for axes in rows))
+    if not over and known.over in ("", "all"):
+        return ()
+    fits = len(set(over)) == len(over) > 0 and REST not in over and (known.over != "lacked" or len(over) == 1)
+    for name, value in values.items():
+        axes, own = known.arguments[name].axes, set(value.axes or ())
+        fits = fits and {"...": not own & {*over}, "..., k": {*over} <= own, "k": own == {*over}}[axes]
+    if not fits:
+        raise _shapes_differ(given, "one axis that all rows have, and that the other values lack")
+    return over
 
 
-def _check_labels(given: Given, label: Named) -> None:
-    site = given.site.at(given.terms[2].node)
-    if label.array.dtype.kind not in "iub":
-        raise site.error(
-            f"`{site.words}` holds fractions, and labels are 0 and 1.",
-            str(label.array.dtype),
-            f"say which are 1: {site.words} > 0",
-            ShapeError,
-        )
-    if not np.isin(label.array, (0, 1)).all():
-        raise site.error(
-            f"`{site.words}` holds a label other than 0 and 1.",
-            f"{label.array.min()} to {label.array.max()}",
-            f"say which are 1: {site.words} > 0",
-            RangeError,
-        )
+def _laid(known: Loss, name: str, value: Named, over: Order) -> Named:
+    """The value with the axes `over` last, called as in the catalogue; the others are the caller's own."""
+    if value.axes is None:
+        return value
+    order: Order = value.axes
+    called = {axis: axis if axis == REST else axis + OWN for axis in order}
+    if over and known.arguments[name].axes != "...":
+        order = (*(axis for axis in order if axis not in over), *over)
+        called |= dict(zip(over, behind(len(over)), strict=True))
+    turned = value.transposed(order)
+    axes = tuple(called[axis] for axis in order)
+    return replace(turned, axes=axes, written=(axes,) if axes else ())
 
 
 def _shapes_differ(given: Given, wanted: str) -> FormulaError:

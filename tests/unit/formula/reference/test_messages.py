@@ -234,11 +234,11 @@ MESSAGES: list[tuple[str, dict[str, object], str]] = [
         """,
     ),
     (
-        "sum(maen(x))",
+        "sum(meen(x))",
         {"x": X},
         """
-        FormulaError: `maen` is no function and no part.
-          in:  sum(maen(x))
+        FormulaError: `meen` is no function and no part.
+          in:  sum(meen(x))
                    ^^^^^^^
           got: parts: none
           fix: did you mean `mean`?
