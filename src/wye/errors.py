@@ -81,6 +81,9 @@ class NonFiniteError(WyeError, ArithmeticError):
 class FileError(WyeError, ValueError):
     """A file that holds no model of wye, is damaged, or does not fit what it is read into."""
 
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
 
 class BackendError(WyeError, ImportError):
     """A framework, or its backend, that is not installed or not chosen."""
@@ -88,6 +91,12 @@ class BackendError(WyeError, ImportError):
 
 class WyeWarning(UserWarning):
     """Something that runs, yet is hardly what was meant."""
+
+
+def printable(text: str) -> str:
+    """A text of which no part reaches a terminal as a command; lines stay lines."""
+    lines = text.split("\n")
+    return "\n".join(line if line.isprintable() else line.encode("unicode_escape").decode("ascii") for line in lines)
 
 
 def listed(names: Iterable[str]) -> str:

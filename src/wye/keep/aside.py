@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -17,8 +18,6 @@ if sys.platform != "win32":
 
 LEFT = ".saving"
 """How the folders end in which files are written; each is locked for as long as its process lives."""
-NAMED = 64
-"""So many characters of a file's name its folder bears."""
 
 
 @contextmanager
@@ -34,7 +33,10 @@ def written_aside(path: str | os.PathLike[str]) -> Generator[Path, None, None]:
     Raises:
         OSError: the folder is not there, is not to be written in, or is full.
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(os.fsdecode(path)))
+    if target.exists() and not target.is_file():
+        fault = errno.EISDIR if target.is_dir() else errno.EINVAL
+        raise OSError(fault, f"{os.strerror(fault)}: only a file is replaced by another", os.fspath(target))
     sweep(target)
     folder, handle = _claimed(target)
     try:
@@ -69,7 +71,7 @@ def sweep(target: Path) -> None:
 
 
 def _prefix(target: Path) -> str:
-    return f".{target.name[:NAMED]}."
+    return f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}."
 
 
 def _claimed(target: Path) -> tuple[Path, int | None]:

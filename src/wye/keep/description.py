@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ..errors import FileError
-from .sealed import BLANK, WHOLE, parsed
+from .sealed import BLANK, LONGEST, WHOLE, parsed
 
 FORMAT = 1
 KEYS = ("still", "channels_last")
 """What is said of some keys."""
+PATHS = 200_000
+"""So many paths lead to modules at most."""
 KNOWN = ("wye.", "nn.", "keras.")
 """How the names of classes begin that are not the user's."""
 DEEPEST = 100
@@ -29,6 +31,7 @@ class Entry:
         holds: the names of the modules in it.
         opaque: whether only the caller knows how to build it.
         eval: whether it was in eval.
+        state: formulas, conditions and schedules that may have been assigned since its owner built it.
     """
 
     kind: str
@@ -36,6 +39,7 @@ class Entry:
     holds: tuple[str, ...] = ()
     opaque: bool = False
     eval: bool = False
+    state: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def as_json(self) -> dict[str, Any]:
         found: dict[str, Any] = {"class": self.kind}
@@ -47,6 +51,8 @@ class Entry:
             found["holds"] = list(self.holds)
         if self.eval:
             found["eval"] = True
+        if self.state:
+            found["state"] = self.state
         return found
 
 
@@ -167,13 +173,15 @@ class _Checks:
 def _entry(check: _Checks, name: str, entry: Any) -> Entry:
     what = f"part {name[:60]!r}"
     found = check.object(entry, what)
-    check(found.keys() <= {"class", "settings", "holds", "opaque", "eval"}, what, list(found))
+    check(found.keys() <= {"class", "settings", "holds", "opaque", "eval", "state"}, what, list(found))
     check(isinstance(found.get("class"), str), what, found)
     flags = [found.get(flag, False) for flag in ("opaque", "eval")]
     check(all(isinstance(flag, bool) for flag in flags), what, flags)
     check(name.count(".") < DEEPEST, what, f"{name.count('.') + 1} modules within one another")
-    settings = check.object(found.get("settings", {}), what)
-    return Entry(found["class"], settings, check.names(found.get("holds", []), what), *flags)
+    check(len(name) <= LONGEST, what, f"{len(name)} characters")
+    settings, state = (check.object(found.get(name, {}), what) for name in ("settings", "state"))
+    holds = check.names(found.get("holds", []), what)
+    return Entry(found["class"], settings, holds, opaque=flags[0], eval=flags[1], state=state)
 
 
 def _check_tree(check: _Checks, parts: Mapping[str, Entry], same: Mapping[str, str]) -> None:
@@ -188,7 +196,26 @@ def _check_tree(check: _Checks, parts: Mapping[str, Entry], same: Mapping[str, s
     order = {path: place for place, path in enumerate(_walk(parts, same))}
     check(len(order) == len(there), "parts", "a circle")
     for path, first in same.items():
+        check(len(path) <= LONGEST, "same", path)
         check(first in parts and order[first] < order[path] and not path.startswith(f"{first}."), "same", (path, first))
+
+    check(_paths(parts, same) <= PATHS, "same", f"more than {PATHS:,} paths")
+
+
+def _paths(parts: Mapping[str, Entry], same: Mapping[str, str]) -> int:
+    """How many paths lead to modules: those that are shared and share again make many of few."""
+    sizes: dict[str, int] = {}
+    waiting = [""]
+    while waiting:  # each after those in it, without recursion
+        path = same.get(waiting[-1], waiting[-1])
+        inner = [same.get(one, one) for one in (within(path, name) for name in parts[path].holds)]
+        left = [one for one in inner if one not in sizes]
+        if left:
+            waiting += left
+            continue
+        sizes[path] = min(1 + sum(sizes[one] for one in inner), PATHS + 1)
+        waiting.pop()
+    return sizes[""]
 
 
 def _odd(told: Iterable[str], there: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from ..errors import FileError
+from ..errors import FileError, printable
 from .description import Description, described, within
 from .reading import Reading, formulas_of, title
 from .sealed import SIZES, WHOLE, Path, opened
@@ -57,7 +57,7 @@ class Contents:
     def __str__(self) -> str:
         numbers = sum(prod(one.shape) for one in self.tensors.values())
         top = f"{self.path}: a {self.modules['']}; {len(self.tensors)} tensors of {numbers:,} numbers"
-        rows = [(key, _shape(one.shape), one.dtype, one.read_by) for key, one in self.tensors.items()]
+        rows = [(_line(key), _shape(one.shape), one.dtype, _line(one.read_by)) for key, one in self.tensors.items()]
         groups = {
             ("formula", "text"): list(self.formulas.items()),
             ("key", "shape", "dtype", "read by"): rows,
@@ -150,6 +150,11 @@ def _dtype(name: str) -> str:
     return LONG[begin] + bits
 
 
+def _line(text: str) -> str:
+    """In one line: a name that holds others would make rows of its own."""
+    return text.replace("\n", "\\n")
+
+
 def _shape(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape)) or "()"
 
@@ -157,18 +162,13 @@ def _shape(shape: tuple[int, ...]) -> str:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as what stands in them; more lines of a formula stand beneath its first."""
     widths = [
-        max(len(_printable(line)) for row in (head, *rows) for line in row[column].split("\n"))
+        max(len(line) for row in (head, *rows) for line in printable(row[column]).split("\n"))
         for column in range(len(head))
     ]
     lines = list[str]()
     for row in (head, *rows):
-        cells = [[_printable(line) for line in cell.split("\n")] for cell in row]
+        cells = [printable(cell).split("\n") for cell in row]
         for line in range(max(map(len, cells))):
             texts = [cell[line] if line < len(cell) else "" for cell in cells]
             lines.append("  ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True)).rstrip())
     return "\n".join(lines)
-
-
-def _printable(text: str) -> str:
-    """A name in a file is anybody's: none of it reaches a terminal as a command."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

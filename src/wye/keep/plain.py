@@ -38,7 +38,7 @@ def written(value: Any, special: Special, name: str, where: str) -> Any:
         return value
     if kind is float:
         return value if math.isfinite(value) else {"float": repr(value)}
-    if kind is list or kind is tuple:
+    if kind is list or kind is tuple or kind.__name__ == "Size":  # the tuple that shapes of torch are
         items = [written(item, special, name, where) for item in value]
         return items if kind is list else {"tuple": items}
     if kind is dict and all(isinstance(key, str) for key in value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, cast
 
 from ..formula.formula import Formula
@@ -18,6 +19,8 @@ DECIDES = {
 }
 """The setting by which each node of a flow parts its samples."""
 NOBODY = "nobody:"
+MOST = 20
+"""So many places are told of what stands in many."""
 FORMULAS = ("formula", *DECIDES.values())
 
 
@@ -37,13 +40,14 @@ def title(entry: Entry) -> str:
 
 def parts_of(entry: Entry) -> dict[str, Any]:
     """The parts of a Join or of a node by name, as they are written."""
-    told = entry.settings.get("parts")
+    told = entry.settings.get("parts") if entry.kind.startswith("wye.") else None
     return dict(told.get("dict", {})) if isinstance(told, dict) else {}  # pyright: ignore
 
 
 def formulas_of(entry: Entry) -> dict[str, str]:
     """The formulas of one module: its own, what decides, named ones and schedules."""
-    own = {name: entry.settings[name] for name in FORMULAS if isinstance(entry.settings.get(name), dict)}
+    told = entry.settings if entry.kind.startswith("wye.") else entry.state
+    own = {name: told[name] for name in told if isinstance(told.get(name), dict) and name != "parts"}
     found = {**own, **parts_of(entry)}
     kinds = ("formula", "schedule", "function")
     return {
@@ -55,6 +59,8 @@ def formulas_of(entry: Entry) -> dict[str, str]:
 
 def reached(entry: Entry) -> set[str] | None:
     """The names that the formulas of a Join or a node read, named ones where they are reached; None: a function may."""
+    if not entry.kind.startswith("wye."):
+        return None
     own: list[Any] = [entry.settings[name] for name in FORMULAS if name in entry.settings]
     waiting: list[str] = [value["formula"] for value in own if isinstance(value, dict) and "formula" in value]
     if len(waiting) < len(own) and entry.kind in ("wye.Join", "wye.Objective"):
@@ -66,6 +72,14 @@ def reached(entry: Entry) -> set[str] | None:
         found |= new
         waiting += [told["formula"] for name in new if isinstance(told := parts.get(name), dict) and "formula" in told]
     return found
+
+
+def _holds(entry: Entry, name: str) -> bool:
+    """Whether one of wye's modules has something of this name by itself, and not because it was hung there."""
+    if entry.kind not in (*DECIDES, "wye.Chain", "wye.Join", "wye.Objective"):
+        return True
+    own = {"dice", "step", DECIDES.get(entry.kind)}
+    return name in own or name in parts_of(entry) or name in entry.settings.get("stages", ())
 
 
 class Reading:
@@ -81,14 +95,17 @@ class Reading:
         self.further: dict[str, list[str]] = {}
         for path, first in description.same.items():
             self.further.setdefault(first, []).append(path)
+        self.ties: dict[str, list[str]] = {}
+        for key, first in description.ties.items():
+            self.ties.setdefault(first, []).append(key)
 
     def of(self, key: str) -> str:
         """The conditions under which a tensor is read, in order; or who reads it once for all.
 
         One that stands in several places is read there too.
         """
-        ties = [further for further, first in self.description.ties.items() if first == key]
-        found = dict.fromkeys(self._by(one) for name in (key, *ties) for one in (name, *self._elsewhere(name)))
+        keys = (one for name in (key, *self.ties.get(key, ())) for one in (name, *self._elsewhere(name)))
+        found = dict.fromkeys(self._by(one) for one in islice(keys, MOST))
         return " | ".join([one for one in found if not one.startswith(NOBODY)] or found)
 
     def _elsewhere(self, key: str) -> Iterator[str]:
@@ -105,6 +122,8 @@ class Reading:
             unread = known is not None and name in parts_of(entry) and name not in known
             if unread:
                 return f"{NOBODY} {self._named(path, entry)} does not read {name}"
+            if not _holds(entry, name):
+                return f"{NOBODY} {title(entry)} does not call {name}"
             if not entry.kind.startswith(KNOWN) or entry.opaque:
                 ways.append(f"{path or 'the model'}, as {entry.kind} runs it")
             if decides is None:

@@ -29,6 +29,8 @@ END = PLACE + len(BLANK)
 LINE = 64
 """The bytes of a line of the cache, at which the frameworks let tensors begin."""
 CHUNK = 2**18
+LONGEST = 2_000
+"""The longest key, in characters."""
 MOST = 16 * 2**20
 """The longest header in bytes: that of some 70,000 tensors."""
 SIZES = {
@@ -243,7 +245,7 @@ def _stored(path: str, key: str, entry: Any) -> Stored:
     try:
         dtype, shape, (start, stop) = entry["dtype"], entry["shape"], entry["data_offsets"]
         sound = len(entry) == 3 and all(type(one) is int and 0 <= one < 2**63 for one in (*shape, start, stop))
-        if sound and len(shape) <= 64 and prod(shape) * SIZES[dtype] == stop - start:
+        if sound and len(key) <= LONGEST and len(shape) <= 64 and prod(shape) * SIZES[dtype] == stop - start:
             return Stored(dtype, tuple(shape), start, stop)
     except (KeyError, TypeError, ValueError):
         pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import FileError
+from ..errors import FileError, printable
 
 Shape = tuple[int, ...]
 Outline = tuple[Shape, str]
@@ -44,7 +44,7 @@ class Loaded:
             "cast": _pairs(self.cast),
         }
         for words, keys in rows.items():
-            lines += [f"{len(keys)} {words}", *(f"  {key}" for key in keys)] if keys else []
+            lines += [f"{len(keys)} {words}", *(f"  {printable(key)}" for key in keys)] if keys else []
         return "\n".join(lines)
 
 

@@ -42,6 +42,9 @@ def save(model: keras.Model, path: str | PathLike[str]) -> None:
         >>> bool(keras.ops.all(again(x) == y)), str(again.formula)
         (True, 'a(x) * gain')
     """
+    if not isinstance(model, keras.Model):  # pyright: ignore[reportUnnecessaryIsInstance]
+        got, fix = type(model).__name__, "save the model around it, or a Chain of it: wye.save(wye.Chain(node), path)"
+        raise InputError("only a model is saved.", "save(...)", got, fix)
     name = os.fspath(path)
     if not name.endswith(".keras") or "://" in name:
         model.save(name)

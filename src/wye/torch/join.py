@@ -213,8 +213,16 @@ class Frozen(nn.Module):
         self.module = module
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        weights = {name: weight.detach() for name, weight in self.module.named_parameters()}
-        return functional_call(self.module, weights, args, kwargs)
+        # each weight of each module once: torch would restore those of a module that stands twice to the wrong ones
+        weights = {
+            f"{path}.{name}" if path else name: weight.detach()
+            for path, module in self.module.named_modules()
+            for name, weight in module.named_parameters(recurse=False)
+            if weight.requires_grad
+        }
+        if not weights:  # as within another Frozen, which holds them already
+            return self.module(*args, **kwargs)
+        return functional_call(self.module, weights, args, kwargs, tie_weights=False)
 
 
 def frozen(module: nn.Module) -> Frozen:

@@ -198,9 +198,9 @@ class Parts(nn.Module):
             super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         found = {name: state_dict.get(prefix + name) for name in (*self._mirrors, "step")}
         loaded = {name: value for name, value in found.items() if _holds_number(value)}
-        if self._schedules and "step" in loaded:
-            self._step = int(loaded["step"])
-            self._refresh()
+        if self._schedules:
+            self._step = int(loaded["step"]) if "step" in loaded else self._step
+            self._refresh()  # numbers of the state dict never stand for what a schedule says
         for name, value in loaded.items():
             if self._kinds.get(name) == "number":
                 mirror = cast(Tensor, self._buffers[name])
@@ -222,7 +222,7 @@ def _holds_number(value: object) -> TypeGuard[Tensor]:
 
 def _like(old: float, new: float) -> float:
     """A loaded number of the type that the old one has, where it can be."""
-    if isinstance(old, float) or not new.is_integer():
+    if isinstance(old, float) or not float(new).is_integer():
         return new
     return bool(new) if isinstance(old, bool) and new in (0, 1) else int(new)
 

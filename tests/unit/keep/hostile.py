@@ -85,6 +85,29 @@ def join(formula: Any, **parts: Any) -> bytes:
     return one("wye.Join", formula=formula, inputs=["x"], parts={"dict": parts})
 
 
+def doubling(count: int) -> bytes:
+    """Modules that each hold the one before twice: few of them, and 2 ** count paths."""
+    parts: dict[str, Any] = {"": {"class": "nn.Sequential", "holds": [f"m{place}" for place in range(count)]}}
+    same: dict[str, str] = {}
+    for place in range(count):
+        holds = ["x", "y"] if place else []
+        parts[f"m{place}"] = {"class": "nn.Sequential", "holds": holds}
+        same |= {f"m{place}.{name}": f"m{place - 1}" for name in holds}
+    return model(parts, same=same)
+
+
+def stacked(depth: int, count: int) -> bytes:
+    """Encoders of encoders, each of which would be copied for every layer."""
+    parts, same, path = dict[str, Any](), dict[str, str](), ""
+    for _ in range(depth):
+        layers = f"{path}.layers".lstrip(".")
+        parts[path] = {"class": "nn.TransformerEncoder", "settings": {"norm": False}, "holds": ["layers"]}
+        parts[layers] = {"class": "nn.ModuleList", "holds": [str(place) for place in range(count)]}
+        same |= {f"{layers}.{place}": f"{layers}.0" for place in range(1, count)}
+        path = f"{layers}.0"
+    return model({**parts, path: LINEAR}, {f"{path}.weight": WEIGHT["weight"]}, same=same)
+
+
 RELU = '"format":1,"parts":{"":{"class":"nn.ReLU"}}}'
 OS = "__import__('os').system('touch ran')"
 MANY = {
@@ -141,7 +164,18 @@ FILES: dict[str, Callable[[], bytes]] = {
     "a formula of 100,000 characters": lambda: join({"formula": "x + " * 25_000 + "x"}),
     "a power that never ends": lambda: join({"formula": "x * 9**9**9**9**9"}),
     "depth without end": lambda: node("wye.While", condition=True, max_steps=float("1e308")),
+    "modules shared over and over": lambda: doubling(40),
+    "encoders of encoders": lambda: stacked(3, 150),
+    "a key of 400,000 characters": lambda: model({"": LINEAR}, {"a." * 200_000: WEIGHT["weight"]}),
+    "a part of 400,000 characters": lambda: chained("a" * 400_000, **{"a" * 400_000: LINEAR}),
+    "many shared modules": lambda: chained(
+        "a", *(f"b{place}" for place in range(4000)), a=LINEAR, same={f"b{place}": "a" for place in range(4000)}
+    ),
     # depth, doubles and nonsense
+    "weights of whole numbers": lambda: tensor(dtype="I64", data=bytes(32), offsets=[0, 32]),
+    "a key tied to an attribute": lambda: model({"": LINEAR}, ties={"training": "weight"}),
+    "a key tied to nothing": lambda: model({"": LINEAR}, ties={"nope.weight": "weight"}),
+    "dice of no numbers": lambda: one("wye.RandomChoice", "0", stages=["0"], wants=[], dice=True),
     "JSON 100,000 deep": lambda: deep(100_000),
     "JSON 900 deep": lambda: deep(900),
     "modules 1,000 deep": lambda: long_path(1000),

@@ -97,12 +97,12 @@ def test_a_new_file_has_the_rights_of_any(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
-    left, others = tmp_path / ".a.safetensors.x1.saving", tmp_path / ".b.safetensors.x1.saving"
+    left, others = (tmp_path / f"{aside._prefix(tmp_path / f'{name}.safetensors')}x1.saving" for name in "ab")
     for folder in (left, others):
         folder.mkdir()
         (folder / "a.safetensors").write_bytes(b"half")
     saved(tmp_path / "a.safetensors")
-    assert names(tmp_path) == [".b.safetensors.x1.saving", "a.safetensors"]
+    assert names(tmp_path) == [others.name, "a.safetensors"]
 
 
 def test_what_another_process_writes_is_left_alone(tmp_path: Path) -> None:

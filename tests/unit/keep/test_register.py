@@ -191,7 +191,7 @@ def test_functions_by_their_names(tmp_path: Path) -> None:
     assert again[1].condition is bright
     assert again[0].function is doubled
     registry.FUNCTIONS.pop("twice")
-    with pytest.raises(wye.FileError, match="no function is registered here as `twice`"):
+    with pytest.raises(wye.FileError, match="nothing is registered here as `twice`"):
         wye.load(tmp_path / "a.safetensors")
 
 

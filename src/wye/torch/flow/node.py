@@ -295,6 +295,8 @@ class Node(Wants):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         NODES.add(self)
+        if "_condition" in self.__dict__:
+            self._condition.node = self  # the state may be that of another node
         dice = self._modules.get("dice")
         if isinstance(dice, Dice):
             dice.belongs_to(self)

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ...errors import PartError, listed
-from ...keep.description import Description, Entry, resolved, within
+from ...keep.description import DEEPEST, Description, Entry, resolved, within
 from ...keep.plain import written
 from ..flow.chance import Dice
+from ..join import Join
 from ..keras_layer import KerasLayer
 from . import layers, nodes, registry
 from .values import special
@@ -54,8 +55,12 @@ def describe(model: nn.Module) -> tuple[Description, dict[str, Tensor]]:
     """
     parts, same = _parts(model)
     tensors, ties, keys = dict[str, Tensor](), dict[str, str](), dict[int, str]()
-    for key, tensor in model.state_dict(keep_vars=True).items():
+    state, there = model.state_dict(keep_vars=True), _keys(model)
+    for key, tensor in state.items():
         _check_tensor(key, tensor)
+        if key not in there:
+            fix = "save it without the hook that renames keys, or its parts"
+            raise PartError("the state dict has a key that is no tensor's of the model.", f"`{key}`", "a hook", fix)
         first = keys.setdefault(id(tensor), key)
         if first == key:
             tensors[key] = tensor
@@ -69,6 +74,12 @@ def describe(model: nn.Module) -> tuple[Description, dict[str, Tensor]]:
     return Description(parts, same, ties, tuple(still), tuple(last)), tensors
 
 
+def _keys(model: nn.Module) -> set[str]:
+    """The keys of all tensors that the modules have by themselves, by each of their paths."""
+    found = model.named_modules(remove_duplicate=False)
+    return {within(path, name) for path, module in found for name in (*module._parameters, *module._buffers)}
+
+
 def _parts(model: nn.Module) -> tuple[dict[str, Entry], dict[str, str]]:
     parts, same, first = dict[str, Entry](), dict[str, str](), dict[int, str]()
 
@@ -76,6 +87,9 @@ def _parts(model: nn.Module) -> tuple[dict[str, Entry], dict[str, str]]:
         if first.setdefault(id(module), path) != path:
             same[path] = first[id(module)]
             return
+        if path.count(".") + 1 >= DEEPEST:
+            fix = "put fewer modules within one another"
+            raise PartError(f"more than {DEEPEST} modules stand within one another.", f"`{path[:80]}...`", "", fix)
         parts[path] = _entry(path, module)
         for name, child in held(module).items():
             visit(within(path, name), child)
@@ -98,10 +112,15 @@ def kind_of(module: nn.Module) -> str | None:
 def own(path: str, module: nn.Module) -> tuple[str, dict[str, Any]] | None:
     """The name of its class and its settings, without what is in the modules inside; None: it is opaque."""
     kind = kind_of(module)
+    if hasattr(module, "_orig_mod"):
+        fix = "save the model before its parts are compiled, or compile all of it"
+        raise PartError("a compiled module stands within the model.", _where(path, module), "torch.compile(...)", fix)
     if kind is None:
         return None
-    home = nodes if kind in nodes.MODULES else layers if kind in layers.LAYERS else registry
-    where = f"{type(module).__name__} at {path!r}" if path else type(module).__name__
+    home, where = (
+        nodes if kind in nodes.MODULES else layers if kind in layers.LAYERS else registry,
+        _where(path, module),
+    )
     found = home.arguments_of(module).items()
     return kind, {name: written(value, special(module), name, where) for name, value in found}
 
@@ -113,25 +132,46 @@ def _entry(path: str, module: nn.Module) -> Entry:
         kind = (
             f"KerasLayer of {type(module.layer).__name__}" if isinstance(module, KerasLayer) else type(module).__name__
         )
-        return Entry(kind, {}, names, opaque=True, eval=resting)
+        return Entry(kind, {}, names, opaque=True, eval=resting, state=_state(path, module))
     _check_whole(path, module, found[0])
-    return Entry(*found, names, eval=resting)
+    state = _state(path, module) if found[0] in registry.CLASSES else {}
+    return Entry(*found, names, eval=resting, state=state)
+
+
+def _state(path: str, module: nn.Module) -> dict[str, Any]:
+    """What may have been assigned in a module of a class derived from one of wye's."""
+    told = nodes.switched_of(module).items()
+    return {name: written(value, special(module), name, _where(path, module)) for name, value in told}
+
+
+def _where(path: str, module: nn.Module) -> str:
+    return f"{type(module).__name__} at {path!r}" if path else type(module).__name__
 
 
 def _check_whole(path: str, module: nn.Module, kind: str) -> None:
     """What a class is built from makes all that a module is: nothing was hung onto it since."""
+    where = _where(path, module)
+    if _patched(module):
+        fix = "write a class of your own and register it: @wye.register"
+        raise PartError("a module has another forward than its class.", where, "forward = ...", fix)
     if kind in registry.CLASSES:
         return
-    where = f"{type(module).__name__} at {path!r}" if path else type(module).__name__
-    if "forward" in module.__dict__ and kind in layers.LAYERS:
-        fix = "write a class of your own and register it: @wye.register"
-        raise PartError("a layer has another forward than its class.", where, "forward = ...", fix)
     there, made = tensors_of(module), _made(module, kind)
     odd = [name for name in sorted(there | made) if there.get(name) != made.get(name)]
     if odd:
         got = ", ".join(f"{name} {_shape(there, name)} instead of {_shape(made, name)}" for name in odd)
         fix = "make them its own, as torch.nn.utils.prune.remove does; or write a class and register it: @wye.register"
         raise PartError("a layer has other tensors than its class makes.", where, got, fix)
+
+
+def _patched(module: nn.Module) -> bool:
+    """Whether somebody put another forward into it; that of a Join is made of its formula."""
+    forward = module.__dict__.get("forward")
+    if isinstance(module, Join) and (
+        module._made is None or getattr(forward, "__func__", None) is module._made.forward
+    ):
+        return False
+    return forward is not None
 
 
 def _shape(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -72,6 +73,8 @@ def _argument(layer: nn.Module, name: str) -> Any:
     value = getattr(layer, name)
     if name == "bias" and (value is None or isinstance(value, nn.Parameter)):
         return value is not None
+    if isinstance(value, torch.Size):
+        return tuple(value)
     return OwnTensor(name) if isinstance(value, Tensor) else value
 
 
@@ -90,7 +93,9 @@ def built(kind: str, settings: Mapping[str, Any], holds: Callable[[str], int], c
     if layer in (nn.TransformerEncoder, nn.TransformerDecoder):
         given = dict(settings)
         norm = child("norm") if given.pop("norm") else None
-        return cast(Any, layer)(child("layers.0"), holds("layers"), norm=norm, **given)
+        stack = cast(Any, layer)(child("layers.0"), 1, norm=norm, **given)  # the others are put in from the file
+        stack.num_layers = holds("layers")
+        return stack
     return layer(**settings)
 
 
@@ -109,16 +114,22 @@ def _attention(layer: nn.Module) -> dict[str, Any]:
 def _transformer_layer(layer: nn.Module) -> dict[str, Any]:
     found = cast(nn.TransformerEncoderLayer, layer)
     names: dict[Any, str] = {F.relu: "relu", F.gelu: "gelu"}
+    inner = {name: getattr(found, name, None) for name in ("self_attn", "linear1", "dropout", "norm1")}
+
+    def told(name: str, attribute: str, otherwise: Any) -> Any:
+        """An attribute of a module inside; of one that was put in its place it does not matter what it was."""
+        return getattr(inner[name], attribute, otherwise)
+
     return {
-        "d_model": found.linear1.in_features,
-        "nhead": found.self_attn.num_heads,
-        "dim_feedforward": found.linear1.out_features,
-        "dropout": found.dropout.p,
+        "d_model": told("self_attn", "embed_dim", 1),
+        "nhead": told("self_attn", "num_heads", 1),
+        "dim_feedforward": told("linear1", "out_features", 1),
+        "dropout": told("dropout", "p", 0.0),
         "activation": names.get(found.activation, found.activation),
-        "layer_norm_eps": found.norm1.eps,
-        "batch_first": found.self_attn.batch_first,
+        "layer_norm_eps": told("norm1", "eps", 1e-5),
+        "batch_first": told("self_attn", "batch_first", False),
         "norm_first": found.norm_first,
-        "bias": found.linear1.bias is not None,  # pyright: ignore[reportUnnecessaryComparison]
+        "bias": getattr(inner["linear1"], "bias", None) is not None,
     }
 
 

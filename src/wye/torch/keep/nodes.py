@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...formula.formula import Formula
+from ...formula.schedule import Schedule
 from ..edges import Edges, held
 from ..flow.branching import When
 from ..flow.chain import Chain
@@ -67,7 +69,11 @@ def _part(module: Parts, name: str, kind: str) -> Any:
     home = {"formula": module._formulas, "schedule": module._schedules, "callable": module._callables}
     if kind in home:
         return home[kind][name]
-    return module.__dict__[name] if kind == "number" else Held("module" if kind == "edges" else kind)
+    if kind == "number":
+        return module.__dict__[name]
+    if kind in ("parameter", "buffer"):  # one may have been assigned in the place of the other
+        return Held("parameter" if name in module._parameters else "buffer")
+    return Held("module" if kind == "edges" else kind)
 
 
 def _of_join(join: Join) -> Settings:
@@ -101,6 +107,25 @@ def _of_node(node: Node) -> Settings:
     if "dice" in node._modules:
         found["dice"] = True
     return found | _of_parts(node)
+
+
+def switched_of(module: nn.Module) -> Settings:
+    """What may have been assigned since a module of a class derived from one of wye's was built."""
+    if not isinstance(module, Parts):
+        return {}
+    found: Settings = {**module._formulas, **module._schedules}
+    if isinstance(module, Join):
+        found["formula"] = module.formula
+    elif isinstance(module, Node) and "_condition" in module.__dict__:
+        found[module._condition.what] = module._condition.source
+    return {name: value for name, value in found.items() if isinstance(value, Formula | Schedule | bool | int | float)}
+
+
+def switch(module: nn.Module, settings: Settings) -> None:
+    """Assigns what `switched_of` tells."""
+    for name, value in settings.items():
+        if switched_of(module).get(name) != value:
+            setattr(module, name, value)
 
 
 def tensors_of(module: nn.Module) -> set[str]:

@@ -9,13 +9,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ...errors import FileError, WyeError, listed
-from ...keep.description import Description, Entry, is_within, within
+from ...errors import FileError, InputError, WyeError, listed
+from ...keep.description import Description, Entry, is_within, resolved, within
 from ...keep.plain import read
-from ...keep.sealed import WHOLE, Stored
+from ...keep.sealed import WHOLE
 from ..keras_layer import adopted
 from . import layers, nodes, registry
-from .describing import DTYPES, held, own
+from .describing import held, own
+from .nodes import switch
 from .values import UnregisteredError, again
 
 
@@ -30,7 +31,7 @@ class Rebuilding:
     """
 
     def __init__(
-        self, path: str, description: Description, tensors: Mapping[str, Stored], given: Mapping[str, nn.Module]
+        self, path: str, description: Description, tensors: Mapping[str, Tensor], given: Mapping[str, nn.Module]
     ) -> None:
         self.path, self.description, self.tensors = path, description, tensors
         self.given = {name: adopted(one, name, f"load(..., parts={{{name!r}: ...}})") for name, one in given.items()}
@@ -46,6 +47,9 @@ class Rebuilding:
         where = f"load({self.path!r}, parts=...)"
         parts = self.description.parts
         for name in self.given:
+            if not isinstance(self.given[name], nn.Module):
+                got, fix = type(self.given[name]).__name__, "give a module"
+                raise InputError(f"the part {name!r} is no module.", where, got, fix)
             if name not in parts:
                 got = f"opaque parts: {listed(repr(one) for one in self.description.opaque)}"
                 fix = "give parts by their paths, as wye.inspect(path) lists them"
@@ -70,10 +74,15 @@ class Rebuilding:
             new = self._inside(within(path, name), inside.get(name))
             if new is not inside.get(name):
                 module._modules[name] = new  # pyright: ignore[reportPrivateUsage]
+        if list(held(module)) != list(entry.holds):
+            for name in entry.holds:  # in the order of the file
+                module._modules[name] = module._modules.pop(name)  # pyright: ignore[reportPrivateUsage]
         for name in inside.keys() - set(entry.holds):
             got = f"{type(module).__name__} with `{name}`"
             fix = "give one that is built as the saved one was"
             raise FileError(f"the file holds no `{within(path, name)}`.", self.path, got, fix)
+        if entry.state:
+            switch(module, {name: read(value, again(self._module, self._own)) for name, value in entry.state.items()})
         module.training = not entry.eval
 
     def _inside(self, path: str, there: nn.Module | None) -> nn.Module:
@@ -109,7 +118,7 @@ class Rebuilding:
         except FileError:
             raise
         except UnregisteredError as error:
-            what, fix = f"no function is registered here as `{error.args[0][:60]}`.", "import what registers it"
+            what, fix = f"nothing is registered here as `{error.args[0][:60]}`.", "import what registers it"
             raise FileError(what, self._at(path), entry.kind, fix) from error
         except Exception as error:
             got = f"{type(error).__name__}: {str(error)[:200]}"
@@ -118,17 +127,18 @@ class Rebuilding:
 
     def _from(self, path: str, entry: Entry) -> nn.Module:
         def child(name: str) -> nn.Module:
-            whole = within(path, name) if name else path
-            if whole not in self.description.parts and whole not in self.description.same:
-                raise ValueError(f"no part `{name}`")
             if name.partition(".")[0] not in entry.holds:
-                raise ValueError(f"no part `{name}` within")
-            return self._module(whole)
+                raise ValueError(f"no part `{name}`")
+            return self._module(resolved(f"{within(path, name)}.", self.description.same)[:-1])
 
         def empty(name: str) -> Tensor:
             return self._empty(within(path, name))
 
-        values = {name: read(value, again(child, empty)) for name, value in entry.settings.items()}
+        own = self._own if entry.kind in registry.CLASSES else self._empty
+        values = {
+            name: read(value, again(child, lambda name: own(within(path, name))))
+            for name, value in entry.settings.items()
+        }
         if entry.kind in nodes.MODULES:
             return nodes.built(entry.kind, values, child, empty)
         if entry.kind in layers.LAYERS:
@@ -155,13 +165,19 @@ class Rebuilding:
     def _count(self, path: str) -> int:
         return len(self.description.parts[path].holds)
 
-    def _empty(self, key: str) -> Tensor:
-        """A tensor of the file on no device."""
+    def _own(self, key: str) -> Tensor:
+        """A tensor of the file, for a constructor to do with as it likes."""
         key = self.description.first(key)
         if key not in self.tensors:
             raise ValueError(f"no tensor `{key}`")
-        stored = self.tensors[key]
-        return torch.empty(stored.shape, dtype=DTYPES[stored.dtype], device="meta")
+        return self.tensors[key].clone()
+
+    def _empty(self, key: str) -> Tensor:
+        """The same on no device, where only its dtype and its shape matter."""
+        key = self.description.first(key)
+        if key not in self.tensors:
+            raise ValueError(f"no tensor `{key}`")
+        return torch.empty_like(self.tensors[key], device="meta")
 
     def _at(self, path: str) -> str:
         return f"{self.path}, part {path[:60]!r}" if path else self.path

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast, overload
 
 from torch import Tensor, nn
 
@@ -18,6 +17,10 @@ CLASSES: dict[str, type[nn.Module]] = {}
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 ARGUMENTS = "_wye_arguments"
 """Where a registered module keeps what it was built from."""
+
+
+OTHERS = ("torch.", "wye.")
+"""Modules whose classes are known already, or are not the user's to change."""
 
 
 class OwnTensor:
@@ -69,7 +72,7 @@ def register(target: Any = None, /, *, name: str | None = None) -> Any:
     if target is None:
         return functools.partial(register, name=name)
     word = name if name is not None else getattr(target, "__name__", "")
-    if isinstance(target, type) and issubclass(target, nn.Module):
+    if isinstance(target, type) and issubclass(target, nn.Module) and not target.__module__.startswith(OTHERS):
         _take(CLASSES, word, target)
         if "__init__" not in vars(target) or not hasattr(vars(target)["__init__"], ARGUMENTS):
             _record(target)
@@ -83,7 +86,7 @@ def register(target: Any = None, /, *, name: str | None = None) -> Any:
 
 def _take(known: dict[str, Any], word: str, target: Any) -> None:
     """Keeps it under its name; the same one defined anew, as in a notebook, takes the place of the old."""
-    if not NAME.match(word):
+    if not isinstance(word, str) or not NAME.match(word):  # pyright: ignore[reportUnnecessaryIsInstance]
         fix = 'use ASCII letters, digits and _, a letter first: register(..., name="tower")'
         raise PartError(f"`{word}` is no name for a file.", "register(...)", repr(word), fix)
     before = known.get(word)
@@ -112,8 +115,11 @@ def _record(cls: type[nn.Module]) -> None:
 
 
 def _still(value: Any) -> Any:
-    """A value that the caller may change later, as it is now."""
-    return copy.copy(value) if isinstance(value, list | dict) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    """A value that the constructor or the caller may change later, as it is now."""
+    if type(value) is list or isinstance(value, tuple):
+        items = [_still(item) for item in cast(Sequence[Any], value)]
+        return items if type(value) is list else tuple(items)  # pyright: ignore[reportUnknownArgumentType]
+    return {key: _still(item) for key, item in value.items()} if type(value) is dict else value  # pyright: ignore
 
 
 def _own(module: nn.Module, value: Any) -> Any:
@@ -130,9 +136,13 @@ def arguments_of(module: nn.Module) -> dict[str, Any]:
     Raises:
         PartError: it was built before its class was registered.
     """
-    settings = getattr(module, "settings", None)
+    settings = getattr(type(module), "settings", None)
     if callable(settings):
-        return dict(settings())  # type: ignore[call-overload]
+        told: Any = settings(module)
+        if not isinstance(told, dict):
+            got, fix = type(told).__name__, "return the keyword arguments to build one as it is now"
+            raise PartError("`settings()` returns no dict.", f"{type(module).__name__}.settings", got, fix)
+        return cast(dict[str, Any], told)
     found = module.__dict__.get(ARGUMENTS)
     if found is None:
         word = type(module).__name__

@@ -11,14 +11,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.parameter import is_lazy
 
-from ...errors import FileError, InputError
+from ...errors import FileError, InputError, WyeError
 from ...keep.aside import written_aside
 from ...keep.description import Description, described, is_within, within
-from ...keep.sealed import LINE, WHOLE, Plain, Stored, opened, write
+from ...keep.sealed import LINE, WHOLE, Plain, opened, write
 from ...keep.weights import Loaded, compared, misfit
 from .describing import LAST, NAMES, describe
-from .nodes import numbers_of
+from .nodes import KINDS, numbers_of
 from .rebuilding import Rebuilding
 
 Path = str | os.PathLike[str]
@@ -51,11 +52,7 @@ def save(model: nn.Module, path: Path) -> None:
         >>> torch.equal(again(x), net(x)), again[1].condition
         (True, Formula('norm(x) > 1'))
     """
-    model = _bare(model)
-    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
-        got, fix = type(model).__name__, "give a module; of tensors alone: safetensors.torch.save_file"
-        raise InputError("only a module is saved.", "save(...)", got, fix)
-    description, tensors = describe(model)
+    description, tensors = describe(_bare(model))
     text = description.text()
     with torch.no_grad(), written_aside(path) as aside:
         write(aside, text, {key: _plain(tensor) for key, tensor in tensors.items()})
@@ -63,8 +60,11 @@ def save(model: nn.Module, path: Path) -> None:
 
 def _bare(model: Any) -> Any:
     """The module within a compiled one, or within one that is trained on several ranks."""
-    while isinstance(model, DistributedDataParallel) or hasattr(model, "_orig_mod"):
-        model = model.module if isinstance(model, DistributedDataParallel) else model._orig_mod
+    while isinstance(model, DistributedDataParallel | nn.DataParallel) or hasattr(model, "_orig_mod"):
+        model = model._orig_mod if hasattr(model, "_orig_mod") else model.module
+    if not isinstance(model, nn.Module):
+        got, fix = type(model).__name__, "give a module; of tensors alone: safetensors.torch.save_file"
+        raise InputError("a file holds a module.", "save(...) or load_weights(...)", got, fix)
     return model
 
 
@@ -109,15 +109,21 @@ def load(path: Path, parts: Mapping[str, Any] = {}) -> Any:
         >>> torch.equal(again(torch.ones(1, 4)), net(torch.ones(1, 4)))
         True
     """
-    description, stored, tensors = _read(path)
-    building = Rebuilding(os.fspath(path), description, stored, parts)
-    with torch.random.fork_rng(devices=[]):  # what layers draw when they are built is thrown away
+    # what layers draw when they are built is thrown away, and where they are built is not where the caller is
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.device("cpu"):
+        description, tensors = _read(path)
+        building = Rebuilding(os.fspath(path), description, tensors, parts)
         try:
             model = building.model()
+            _fill(model, building, tensors)
         except RecursionError:
             got = f"{len(description.parts):,} parts"
             raise FileError("modules of the file stand too deep in one another.", building.path, got, WHOLE) from None
-    _fill(model, building, tensors)
+        except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+            if isinstance(error, WyeError):
+                raise
+            got = f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
+            raise FileError("the tensors of the file make no sense in the model.", building.path, got, WHOLE) from error
     return model
 
 
@@ -151,11 +157,13 @@ def load_weights(model: nn.Module, path: Path, *, strict: bool = True) -> Loaded
         True
     """
     model = _bare(model)
-    description, _, tensors = _read(path)
-    state = model.state_dict()
+    description, tensors = _read(path)
+    state = {key: one for key, one in model.state_dict(keep_vars=True).items() if isinstance(one, Tensor)}
+    _check_writable(state)
     found = compared(_outlines(state), _outlines(tensors), description.first)
     if strict and not found.whole:
         raise misfit(os.fspath(path), found)
+    _check_one(os.fspath(path), state, {key: description.first(key) for key in found.matched}, tensors)
     on_nothing = any(tensor.is_meta for tensor in state.values())
     model.load_state_dict(
         {key: tensors[description.first(key)] for key in found.matched}, strict=False, assign=on_nothing
@@ -167,7 +175,32 @@ def _outlines(tensors: Mapping[str, Tensor]) -> dict[str, tuple[tuple[int, ...],
     return {key: (tuple(one.shape), str(one.dtype)[6:]) for key, one in tensors.items()}
 
 
-def _read(path: Path) -> tuple[Description, dict[str, Stored], dict[str, Tensor]]:
+def _check_writable(state: Mapping[str, Tensor]) -> None:
+    """Refuses tensors that cannot be written into, before anything is."""
+    for key, tensor in state.items():
+        if is_lazy(tensor):
+            got, fix = "a lazy layer", "run the model once on a batch, which gives it its shape"
+            raise InputError("a weight has no shape yet.", f"`{key}`", got, fix)
+        if any(step == 0 and size > 1 for step, size in zip(tensor.stride(), tensor.shape, strict=True)):
+            raise InputError(
+                "a tensor is one number many times.", f"`{key}`", "an expanded tensor", "give it a clone()"
+            )
+
+
+def _check_one(
+    path: str, state: Mapping[str, Tensor], firsts: Mapping[str, str], tensors: Mapping[str, Tensor]
+) -> None:
+    """What is one tensor in the model is one in the file, or two that are equal."""
+    keys: dict[int, str] = {}
+    for key, first in firsts.items():
+        other = firsts[keys.setdefault(id(state[key]), key)]
+        if other != first and not torch.equal(tensors[other], tensors[first]):
+            got = f"`{key}` is `{keys[id(state[key])]}`"
+            fix = "build the model without sharing them, or save one that shares them"
+            raise FileError("what is one weight in the model is two in the file.", path, got, fix)
+
+
+def _read(path: Path) -> tuple[Description, dict[str, Tensor]]:
     """What a file holds, once it is known to be whole.
 
     The tensors lie on the pages of the file until they are written to, as safetensors leaves them; but those that do
@@ -183,7 +216,7 @@ def _read(path: Path) -> tuple[Description, dict[str, Stored], dict[str, Tensor]
                 raise FileError("the tensors of the file make no sense.", sealed.path, got, WHOLE) from None
             tensors = {key: one if one.data_ptr() % LINE == 0 else one.clone() for key, one in found.items()}
             if sealed.in_place:
-                return described(sealed.path, sealed.text), dict(sealed.tensors), tensors
+                return described(sealed.path, sealed.text), tensors
 
 
 def _fill(model: nn.Module, building: Rebuilding, tensors: Mapping[str, Tensor]) -> None:
@@ -192,16 +225,19 @@ def _fill(model: nn.Module, building: Rebuilding, tensors: Mapping[str, Tensor])
     firsts = {key: description.first(key) for key in state}
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     odd = {first for key, first in firsts.items() if shapes.get(first) != tuple(state[key].shape)}
-    odd |= tensors.keys() - set(firsts.values())
+    odd |= (tensors.keys() - set(firsts.values())) | (description.ties.keys() - state.keys())
     if odd:
         what, got = "the tensors of the file are not those of the modules it tells of.", ", ".join(sorted(odd)[:5])
         raise FileError(what, building.path, got, "give parts that are built as the saved ones were")
+    _check_one(building.path, model.state_dict(keep_vars=True), firsts, tensors)
+    for key, weight in model.named_parameters():
+        weight.requires_grad_(firsts[key] not in description.still)
     ways = {key: LAST.get(tensors[key].dim()) for key in description.channels_last if key in tensors}
     tensors = {
         key: tensor.contiguous(memory_format=way) if (way := ways.get(key)) else tensor
         for key, tensor in tensors.items()
     }
-    numbers = {within(path, name) for path, one in _modules(model) for name in numbers_of(one)}
+    numbers = {within(path, name) for path, one in _modules(model) if _told(one) for name in numbers_of(one)}
     given = {key for key in state if any(is_within(key, path) for path in building.given)}
     for key in state.keys() - numbers:
         state[key] = _copied(model, key, tensors[firsts[key]]) if key in given else tensors[firsts[key]]
@@ -212,8 +248,11 @@ def _fill(model: nn.Module, building: Rebuilding, tensors: Mapping[str, Tensor])
     for key, first in description.ties.items():
         owner, _, name = key.rpartition(".")
         setattr(model.get_submodule(owner), name, weights[first] if first in weights else model.get_buffer(first))
-    for key, weight in model.named_parameters():
-        weight.requires_grad_(firsts[key] not in description.still)
+
+
+def _told(module: nn.Module) -> bool:
+    """Whether the description has the numbers of a module; of a class derived from one of wye's it has not."""
+    return type(module) in KINDS
 
 
 def _modules(model: nn.Module) -> Iterable[tuple[str, nn.Module]]:
@@ -224,7 +263,7 @@ def _copied(model: nn.Module, key: str, tensor: Tensor) -> Tensor:
     """A tensor of a module that was given, with the values of the file: an optimizer may hold it already."""
     owner, _, name = key.rpartition(".")
     held: Any = getattr(model.get_submodule(owner), name)
-    if held.is_meta:
+    if not isinstance(held, Tensor) or held.is_meta:  # a number, which is mirrored
         return tensor
     held.data = tensor.to(held.device)
     return held

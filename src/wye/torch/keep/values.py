@@ -8,14 +8,28 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...errors import PartError
 from ...formula.formula import Formula
 from ...formula.schedule import Schedule
-from . import registry
+from . import layers, registry
 from .registry import OwnTensor, name_of
 
 
 class UnregisteredError(LookupError):
     """A name in a file that is registered nowhere here."""
+
+
+def class_name(cls: type) -> str | None:
+    """The name of a class of modules in files."""
+    return layers.KINDS.get(cls) or registry.name_of(cls, registry.CLASSES)
+
+
+def class_of(name: Any) -> type[nn.Module]:
+    """The class of a name."""
+    found = layers.LAYERS.get(name) or registry.CLASSES.get(name) if isinstance(name, str) else None
+    if found is None:
+        raise UnregisteredError(str(name))
+    return found
 
 
 class Held:
@@ -46,7 +60,14 @@ def special(module: nn.Module) -> Callable[[Any], tuple[str, Any] | None]:
             return "tensor", value.name
         if isinstance(value, nn.Module):
             path = next((path for path, one in module.named_modules() if one is value), None)
-            return None if path is None else ("module", path)
+            if path is None:
+                got, fix = type(value).__name__, "hold it, or say how to build one as it is now in a method settings()"
+                where = f"{type(module).__name__}(...)"
+                raise PartError("an argument is a module that is not in the module any more.", where, got, fix)
+            return "module", path
+        if isinstance(value, type):
+            kind = class_name(value)
+            return None if kind is None else ("class", kind)
         name = name_of(value, registry.FUNCTIONS) if callable(value) else None
         return None if name is None else ("function", name)
 
@@ -62,6 +83,8 @@ def again(child: Callable[[str], nn.Module], own: Callable[[str], torch.Tensor])
     """
 
     def read(kind: str, told: Any) -> Any:
+        if kind == "class":
+            return class_of(told)
         if not isinstance(told, str):
             raise ValueError(f"`{kind}` of {type(told).__name__}")
         if kind == "held" and told in ("module", "parameter", "buffer"):
