@@ -214,9 +214,7 @@ def slopes(terms: Mapping[str, Tensor], features: Mapping[Edge, Tensor]) -> Slop
         own, _ = leaves([] if start in features else [start[0]], features.keys())
         at = [*features.values(), *own]
         # Kept, for terms may share a part of their graph; it goes when the terms go.
-        grads = cast(
-            tuple[Tensor | None, ...], torch.autograd.grad(term, at, retain_graph=True, allow_unused=True)
-        )
+        grads = cast(tuple[Tensor | None, ...], torch.autograd.grad(term, at, retain_graph=True, allow_unused=True))
         here = grads[: len(features)]
         if any(grad is not None for grad in here):
             if any(id(leaf) in shared for leaf in own):
