@@ -294,7 +294,7 @@ def nonfinite_gradient(
 ) -> NonFiniteError:
     """The error that names the term whose value, or else whose gradient, is not finite."""
     if not bool(torch.isfinite(total)):
-        return nonfinite("Balance(...)", {name: float(term) for name, term in terms.items()}, float(total))
+        return nonfinite("Balance(...)", {name: term.item() for name, term in terms.items()}, total.item())
     sizes = {name: float(size) for name, size in zip(rows, gramian.diagonal().sqrt(), strict=True)}
     guilty = next(name for name, size in sizes.items() if not math.isfinite(size))
     return NonFiniteError(

@@ -111,7 +111,9 @@ class Objective(Join):
         """
         if not isinstance(self._source, Formula):
             what, got = "a callable does not tell its summands.", shown(self._source)
-            raise PartError(what, "Objective.summands(...)", got, "give Balance a dict of them")
+            raise PartError(
+                what, "Objective.summands(...)", got, "write a formula, or give Balance a dict of the terms"
+            )
         heard: list[tuple[Tensor, Mapping[str, Any]]] = []
         end = observe(self, lambda _, total, terms: heard.append((total, terms)))
         try:
