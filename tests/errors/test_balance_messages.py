@@ -13,7 +13,7 @@ from torch import Tensor
 import wye
 from tests.errors.messages import cases, check
 
-NEEDS_TORCHJD = ("UPGrad", "upgrad", "CAGrad")
+NEEDS_TORCHJD = ("least", "UPGrad", "upgrad", "CAGrad")
 
 
 def features() -> Tensor:

@@ -272,6 +272,35 @@ def test_half_precision_and_autocast_make_the_gramian_in_float32() -> None:
     assert trunk.weight.grad.dtype == torch.float32
 
 
+@pytest.mark.parametrize("scaled", ["total", "terms"])
+def test_a_gradient_scaler(scaled: str) -> None:
+    weight = nn.Parameter(torch.randn(4, 3))
+    optimizer, scaler = torch.optim.SGD([weight], lr=1.0), torch.amp.GradScaler("cpu", init_scale=256.0)
+    balance = wye.Balance(least_norm, on_nonfinite="keep")
+
+    def terms(h: Tensor) -> dict[str, Tensor]:
+        return {"a": h.square().mean(), "b": (h - 1).abs().mean()}
+
+    h = weight.tanh()
+    (wanted,) = torch.autograd.grad(balance(terms(h), at=h)[0], weight)
+    before, h = weight.detach().clone(), weight.tanh()
+    if scaled == "terms":
+        total, _ = balance({name: scaler.scale(term) for name, term in terms(h).items()}, at=h)
+    else:
+        total = scaler.scale(balance(terms(h), at=h)[0])
+    total.backward()
+    scaler.step(optimizer)
+    scaler.update()
+    assert_close(before - weight, wanted)
+    after, h = weight.detach().clone(), weight.tanh()
+    optimizer.zero_grad()
+    balance({name: scaler.scale(term / 0) for name, term in terms(h).items()}, at=h)[0].backward()
+    scaler.step(optimizer)
+    scaler.update()
+    assert torch.equal(weight, after)  # the step is left out, and the scale comes down
+    assert scaler.get_scale() == 128
+
+
 # values that are not finite
 
 
