@@ -8,7 +8,7 @@ import time
 
 import torch
 
-from . import axes, edges, graphs, idle, join, keep, keras_rows, loops, skipped, start, switch, watch, when
+from . import axes, balance, edges, graphs, idle, join, keep, keras_rows, loops, skipped, start, switch, watch, when
 from .memory import warm_heap
 from .table import table
 from .timing import versions
@@ -27,6 +27,7 @@ GROUPS = {
     "keep": ("saving and loading over safetensors and a sha256 of the same bytes, CPU time", keep.rows),
     "join": ("Join over the module written by hand, CPU time", join.rows),
     "product": ("a product of matrices by named axes over a @ b.T, forward and backward", axes.product_rows),
+    "balance": ("terms balanced at shared features over their plain sum, forward and backward", balance.rows),
     "edges": ("losses over the edges of a graph over the plain ways, forward and backward", edges.rows),
     "keras_fit": ("fit on Keras over the same model written in keras.ops, a step", keras_rows.fit_rows),
     "keras_losses": ("losses on Keras over the same in keras.ops, forward and backward", keras_rows.loss_rows),

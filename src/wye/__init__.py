@@ -30,6 +30,7 @@ _HOME = {
     ),
     "Edges": "torch.edges",
     **dict.fromkeys(("Join", "frozen"), "torch.join"),
+    "Balance": "torch.balance",
     "Objective": "torch.objective",
     "Schedule": "formula.schedule",
     "Table": "torch.table",

@@ -13,6 +13,7 @@ from .evaluation import evaluate as evaluate
 from .formula.formula import Formula as Formula
 from .formula.schedule import Schedule as Schedule
 from .keep.inspecting import inspect as inspect
+from .torch.balance import Balance as Balance
 from .torch.edges import Edges as Edges
 from .torch.flow import Chain as Chain
 from .torch.flow import EarlyExit as EarlyExit

@@ -26,7 +26,7 @@ FLOW = (
     ("wye.keep",),
     ("wye.*.backend", "wye.*.failures", "wye.*.large"),
     ("wye.*.kernels", "wye.*.picks", "wye.*.products", "wye.*.functions", "wye.*.structure", "wye.*.loss_kernels"),
-    ("wye.*.edges", "wye.*.edge_losses", "wye.*.routing", "wye.*.table", "wye.*.tiles"),
+    ("wye.*.edges", "wye.*.edge_losses", "wye.*.routing", "wye.*.aggregators", "wye.*.table", "wye.*.tiles"),
     ("wye.*.front",),
     ("wye.*.making",),
     ("wye.*.evaluate", "wye.*.symbolic", "wye.*.holding", "wye.*.frozen", "wye.*.keras_layer"),
@@ -35,7 +35,7 @@ FLOW = (
     ("wye.*.fitting",),
     ("wye.evaluation", "wye.*.losses", "wye.*.join"),
     ("wye.losses",),
-    ("wye.*.objective", "wye.*.flow", "wye.*.gate", "wye.*.width"),
+    ("wye.*.objective", "wye.*.balance", "wye.*.flow", "wye.*.gate", "wye.*.width"),
     ("wye.watching", "wye.*.describing", "wye.*.save", "wye.*.keep"),
     ("wye.*",),  # the faces of the fronts
     ("wye",),

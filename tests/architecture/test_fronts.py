@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "keras.md").read_text()
 
 KERAS_LACKS = {
+    "Balance": "its weightings are those of torchjd, and it goes by torch's graph",
     "EarlyExit": "not built there yet",
     "Takes": "not built there yet",
     "Watch": "hooks torch's gradients and optimizers",
@@ -28,6 +29,7 @@ KERAS_LACKS = {
     "seed": "dice are seeded by keras.utils.set_random_seed",
     "tick": "dice move with each call in training",
     "register": "keras.saving.register_keras_serializable does it",
+    "Objective.summands": "for `Balance`",
     "Objective.follow": "a fit moves schedules itself",
     "RandomChoice.weights": "the variables of a layer bear that name; here it is `chances`",
 }

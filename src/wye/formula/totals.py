@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ..errors import NonFiniteError, PartError, Place, ShapeError
 from .formula import Formula
+from .tree import Chain, Name, Node
 
 NONFINITE = ("keep", "raise", "skip")
 
@@ -56,3 +57,24 @@ def nonfinite(formula: str, terms: Mapping[str, float], total: float) -> NonFini
         what = f"the term `{guilty[0]}` is not finite."
     fix = f'look into {"that term" if guilty else "the sum"}, or skip such batches: on_nonfinite="skip"'
     return NonFiniteError(what, formula, values or f"total = {total:g}", fix)
+
+
+def summands_of(formula: Formula, plain: Collection[str], terms: Iterable[str]) -> dict[str, int] | None:
+    """How often each term stands on the top line, where that is a sum; minus counts down. None: it is no sum.
+
+    Args:
+        formula: the objective's.
+        plain: names on the top line that are no named values; their term is there under its text.
+        terms: the names of the terms.
+    """
+    top = formula.program.values[0]
+    if not isinstance(top, Chain) or top.rest[0][0] not in ("+", "-"):
+        return None
+    counts: dict[str, int] = {}
+    signed: list[tuple[str, Node]] = [("+", top.first), *top.rest]
+    for sign, node in signed:
+        name = node.id if isinstance(node, Name) else ""
+        if name and name not in plain:
+            counts[name] = counts.get(name, 0) + (1 if sign == "+" else -1)
+    # What has no name of its own is a term with its sign and its number in it.
+    return {name: counts.get(name, 1) for name in terms if name in counts or not name.isidentifier() or name in plain}

@@ -19,7 +19,7 @@ from ..errors import PartError, WyeWarning
 from ..formula.formula import Formula
 from ..formula.joining import taken_by_name
 from ..formula.statements import FILENAME
-from ..formula.totals import check_nonfinite, no_scalar, nonfinite, shown
+from ..formula.totals import check_nonfinite, no_scalar, nonfinite, shown, summands_of
 from .join import Join
 
 STILL = 100
@@ -92,6 +92,46 @@ class Objective(Join):
         """
         reads = self._made.reads if self._made else self.inputs
         return self(**taken_by_name(f"{type(self).__name__}.on(...)", reads, [*mappings, more]))
+
+    def summands(self, *mappings: Mapping[str, Any], **more: Any) -> Terms:
+        """What the total is the sum of, each still on its graph: for `Balance`, which weighs their gradients.
+
+        A named value that is subtracted stands under its name, with the minus in its value; a total that is no sum is
+        the one summand. Inputs are given as to `on`.
+
+        Raises:
+            PartError: the objective is a callable, or compiled.
+
+        Example:
+            >>> import torch, wye
+            >>> w = torch.ones(3, requires_grad=True)
+            >>> found = wye.Objective("fit - gain", fit="sum(w)", gain="mean(w)").summands(w=w)
+            >>> {name: term.item() for name, term in found.items()}, found["fit"].requires_grad
+            ({'fit': 3.0, 'gain': -1.0}, True)
+        """
+        if not isinstance(self._source, Formula):
+            what, got = "a callable does not tell its summands.", shown(self._source)
+            raise PartError(
+                what, "Objective.summands(...)", got, "write a formula, or give Balance a dict of the terms"
+            )
+        heard: list[tuple[Tensor, Mapping[str, Any]]] = []
+        end = observe(self, lambda _, total, terms: heard.append((total, terms)))
+        try:
+            total, _ = self.on(*mappings, **more)
+        finally:
+            end()
+        if not heard:
+            what, fix = "a compiled objective keeps its summands inside.", "compile the networks, not the objective"
+            raise PartError(what, "Objective.summands(...)", "torch.compile", fix)
+        ((whole, terms),) = heard
+        named = self._made.analysis.named if self._made else {}
+        counts = summands_of(self._source, terms.keys() - named.keys(), terms)
+        if counts is None:
+            return {str(self._source).rpartition("\n")[2]: total}
+        if total is not whole:  # skipped: a fresh zero that leads to no weight
+            return {name: torch.zeros_like(total, requires_grad=total.requires_grad) for name in counts}
+        found = {name: torch.as_tensor(terms[name]).to(total) for name in counts}
+        return {name: found[name] if count == 1 else count * found[name] for name, count in counts.items() if count}
 
     def follow(self, optimizer: Optimizer) -> RemovableHandle:
         """Advances `step` after each step of the optimizer; the handle's `remove()` ends it."""

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..formula.formula import Formula
-from ..formula.tree import Chain, Name, Node
 from .slopes import Edge, edge_of, slopes
 
 STANDARD = re.compile(r"_standard\([^()]*None\)")
@@ -26,21 +24,6 @@ class Shares:
     shares: dict[str, float | None]
     rest: float | None = None
     why: str = ""
-
-
-def summands_of(formula: Formula, inputs: Sequence[str], terms: Iterable[str]) -> dict[str, int] | None:
-    """How often each term stands on the top line, where that is a sum; minus counts down. None: it is no sum."""
-    top = formula.program.values[0]
-    if not isinstance(top, Chain) or top.rest[0][0] not in ("+", "-"):
-        return None
-    counts: dict[str, int] = {}
-    signed: list[tuple[str, Node]] = [("+", top.first), *top.rest]
-    for sign, node in signed:
-        name = node.id if isinstance(node, Name) else ""
-        if name and name not in inputs:
-            counts[name] = counts.get(name, 0) + (1 if sign == "+" else -1)
-    # What has no name of its own is a term with its sign and its number in it.
-    return {name: counts.get(name, 1) for name in terms if name in counts or not name.isidentifier() or name in inputs}
 
 
 def hidden_in(code: str, terms: Iterable[str]) -> frozenset[str]:
@@ -141,4 +124,4 @@ def _norm(grad: Tensor) -> Tensor:
     return torch.linalg.vector_norm(plain, dtype=wide)
 
 
-__all__ = ["Shares", "hidden_in", "shares_of", "summands_of"]
+__all__ = ["Shares", "hidden_in", "shares_of"]

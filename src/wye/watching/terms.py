@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from ..formula.formula import Formula
+from ..formula.totals import summands_of
 from ..torch.objective import Objective, observe
 from .account import Term
 from .contexts import Batch, Context, contexts_of, tensors_in
 from .hooks import Hook
 from .series import Numbers
-from .shares import Shares, hidden_in, shares_of, summands_of
+from .shares import Shares, hidden_in, shares_of
 from .slopes import Edge, ReachError, edge_of, now
 
 COMPILED = "the objective is compiled, and its terms stay inside the graph: compile the networks, not the objective"
