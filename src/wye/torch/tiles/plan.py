@@ -1,0 +1,109 @@
+"""What a contrastive loss is made of, and its plain form, which writes all logits out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .grid import EDGE
+from .positives import Positives, Soft
+from .sides import inverse_norm
+
+Parts = tuple[Tensor, Tensor | None]
+"""A loss for each row, and one for each column where there are such."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A loss of rows x against columns y.
+
+    With logits L = x @ y.T / temperature and weights P of those that belong together, row i has the loss
+    m_i logsumexp(L_i) - Σ_j P_ij L_ij, where m_i = Σ_j P_ij; columns the same. With `sigmoid`, and L + bias in place of
+    L, row i has Σ_j (softplus(L_ij) - P_ij L_ij).
+
+    Args:
+        positives: P.
+        both: whether columns have losses too.
+        against_itself: whether the columns are the rows; none meets itself.
+        sigmoid: whether each pair is a decision of its own.
+        normalize: whether rows are divided by their norms.
+        rounded: whether products are of numbers rounded to bfloat16.
+        share: what each loss counts for in the sum of all; None where they are returned one by one.
+        edge: rows of a tile.
+    """
+
+    positives: Positives
+    both: bool = False
+    against_itself: bool = False
+    sigmoid: bool = False
+    normalize: bool = True
+    rounded: bool = False
+    share: float | Tensor | None = None
+    edge: int = EDGE
+
+    def softened(self, dtype: torch.dtype) -> Plan:
+        """The same with given weights in the dtype of the rows."""
+        assert isinstance(self.positives, Soft)
+        return replace(self, positives=Soft(self.positives.target.to(dtype)))
+
+
+def together(parts: Parts, share: float | Tensor) -> Tensor:
+    """The sum of all losses, each counted as `share`."""
+    rows, columns = parts
+    total = rows.sum() if columns is None else rows.sum() + columns.sum()
+    return total * share
+
+
+def logarithms(logs: Tensor, mass: Tensor | None, alike: Tensor) -> Tensor:
+    """The losses of rows, from the logarithms of their sums and from Σ_j P_ij L_ij."""
+    if mass is None:
+        return logs - alike
+    return torch.where(mass == 0, 0, mass.to(logs.dtype) * logs) - alike
+
+
+def plain(plan: Plan, x: Tensor, y: Tensor, temperature: Tensor, bias: Tensor | None) -> Tensor | Parts:
+    """The loss with every logit in memory, in differentiable operations."""
+    if plan.normalize:
+        x, y = x if plan.against_itself else x * inverse_norm(x), y * inverse_norm(y)
+    x = (y if plan.against_itself else x) / temperature
+    if plan.rounded:
+        x, y = _rounded(x), _rounded(y)
+    logits = x @ y.mT
+    alike = (x * plan.positives.of_rows(y)).sum(1)
+    parts = _decisions(plan, logits, alike, bias) if plan.sigmoid else _choices(plan, x, y, logits, alike)
+    if plan.share is not None:
+        return together(parts, plan.share)
+    return parts if parts[1] is not None else parts[0]
+
+
+def _rounded(x: Tensor) -> Tensor:
+    return x.to(torch.bfloat16).to(x.dtype)
+
+
+def _decisions(plan: Plan, logits: Tensor, alike: Tensor, bias: Tensor | None) -> Parts:
+    if bias is not None:
+        logits = logits + bias
+        alike = alike + bias * (1 if plan.positives.rows is None else plan.positives.rows.to(alike.dtype))
+    return F.softplus(logits, threshold=40).sum(1) - alike, None
+
+
+def _choices(plan: Plan, x: Tensor, y: Tensor, logits: Tensor, alike: Tensor) -> Parts:
+    if plan.against_itself:
+        logits = logits.masked_fill(torch.eye(len(x), dtype=torch.bool, device=x.device), -math.inf)
+    rows = logarithms(_logsumexp(logits, 1), plan.positives.rows, alike)
+    if not plan.both:
+        return rows, None
+    alike = (y * plan.positives.of_columns(x)).sum(1)
+    return rows, logarithms(_logsumexp(logits, 0), plan.positives.columns, alike)
+
+
+def _logsumexp(logits: Tensor, dim: int) -> Tensor:
+    """0 where there is nothing but -inf, with a gradient of 0."""
+    if logits.shape[dim] == 0:
+        return logits.sum(dim)
+    nothing = (logits == -math.inf).all(dim, keepdim=True)
+    return torch.logsumexp(torch.where(nothing, 0, logits), dim).masked_fill(nothing.squeeze(dim), 0)

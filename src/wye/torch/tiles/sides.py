@@ -1,0 +1,51 @@
+"""Rows divided by their norms and by the temperature, and back from there to the rows that were given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def inverse_norm(x: Tensor) -> Tensor:
+    """1 / norm of each row, (N, 1); 0 for rows of zeros, whose gradient is 0 then as well."""
+    norm = torch.linalg.vector_norm(x, 2, 1, True)
+    nothing = norm == 0
+    return torch.where(nothing, 0, torch.where(nothing, 1, norm).reciprocal())
+
+
+@dataclass
+class Scaled:
+    """Rows as they enter the logits.
+
+    Args:
+        rows: the rows given, times `factor`.
+        factor: (N, 1) or without axes; None for 1.
+        unit: whether the factor divides by the norm.
+        scale: what unit rows are multiplied by, as a tensor without axes; None for 1.
+    """
+
+    rows: Tensor
+    factor: Tensor | None
+    unit: bool
+    scale: Tensor | None
+
+    def back(self, slope: Tensor) -> tuple[Tensor, Tensor]:
+        """The gradient in the rows given, into the memory of `slope`; and the sum of rows times slope."""
+        along = (self.rows * slope).sum(1, keepdim=True)
+        total = along.sum()
+        if self.factor is not None:
+            slope.mul_(self.factor)
+        if self.unit and self.factor is not None:
+            scale = 1 if self.scale is None else self.scale
+            slope.addcmul_(self.rows, along.mul_(self.factor).div_(scale * scale), value=-1)
+        return slope, total
+
+
+def scaled(x: Tensor, normalize: bool, scale: Tensor | None) -> Scaled:
+    """x times the scale, divided by the norms of its rows where that is asked for."""
+    factor = inverse_norm(x) if normalize else None
+    if scale is not None:
+        factor = scale if factor is None else factor * scale
+    return Scaled(x if factor is None else x * factor, factor, normalize, scale)
