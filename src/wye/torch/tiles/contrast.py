@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..large import PLAIN, is_transformed
-from . import passes
-from .grid import Memory, Tile
-from .passes import Sides
-from .plan import Parts, Plan, logarithms, plain, together
+from . import dense
+from .dense import Dense
+from .plan import Gradients, Parts, Plan, Wanted, plain
 from .positives import Soft
-from .products import Products
-from .sides import Scaled, scaled
-from .sums import Sums, Weights, sums_of
-
-Gradients = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+from .tiled import Tiled
 
 
 def contrast(plan: Plan, x: Tensor, y: Tensor, temperature: Tensor, bias: Tensor | None = None) -> Tensor | Parts:
@@ -32,151 +27,15 @@ def contrast(plan: Plan, x: Tensor, y: Tensor, temperature: Tensor, bias: Tensor
     if learned or torch.compiler.is_compiling() or is_transformed() or any(type(value) not in PLAIN for value in values):
         return plain(plan, x, y, temperature, bias)
     if not torch.is_grad_enabled() or not any(value.requires_grad for value in values):
-        return _Run(plan, x, y, temperature, bias, (False,) * 4).value()
+        return _run(plan, x, y, temperature, bias, (False,) * 4).value()
     return _Contrast.apply(plan, x, y, temperature, bias)  # pyright: ignore[reportReturnType]
 
 
-class _Run:
-    """One loss: rows and columns at their scale, what is summed up over all pairs, and the gradients."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        x: Tensor,
-        y: Tensor,
-        temperature: Tensor,
-        bias: Tensor | None,
-        wanted: tuple[bool, bool, bool, bool],
-    ) -> None:
-        self.plan, self.temperature, self.bias, self.wanted = plan, temperature, bias, wanted
-        self.scale = temperature.reciprocal()
-        self.y = scaled(y, plan.normalize, None)
-        self.x = scaled(x, plan.normalize, self.scale)
-        self.sums: Sums | None = None
-
-    def sides(self, wanted: bool) -> Sides:
-        of_x, of_y, of_temperature, _ = self.wanted
-        sides = (of_x or of_temperature or (self.plan.against_itself and of_y), of_y) if wanted else (False, False)
-        return Sides(self.x.rows, self.y.rows, self.plan.against_itself, sides, Products(self.plan.rounded))
-
-    def bound(self) -> float:
-        """What no logit exceeds; infinite where finding out would hold up an accelerator."""
-        x, y = self.x.rows, self.y.rows
-        if x.device.type != "cpu" or not len(x) or not len(y):
-            return torch.inf if len(x) and len(y) else 0.0
-        if self.plan.normalize:
-            return abs(float(self.scale)) * 1.001
-        return float(torch.linalg.vector_norm(x, 2, 1).max() * torch.linalg.vector_norm(y, 2, 1).max())
-
-    def value(self) -> Tensor | Parts:
-        """The loss alone."""
-        parts = self._parts(self.sides(False), None)
-        if self.plan.share is not None:
-            return together(parts, self.plan.share)
-        return parts if parts[1] is not None else parts[0]
-
-    def _parts(self, sides: Sides, weights: Weights | None) -> Parts:
-        plan, positives = self.plan, self.plan.positives
-        alike = _along(self.x.rows, positives.of_rows(self.y.rows))
-        if plan.sigmoid:
-            found = self._decisions(sides, None if weights is None else weights.rows) - alike
-            return found if self.bias is None else found - self.bias * self._mass(found), None
-        columns = len(self.y.rows) if plan.both else None
-        self.sums = sums_of(self.x.rows, columns, plan.against_itself, self.bound())
-        passes.run(sides, self.sums, weights, plan.both, plan.edge)
-        rows, columns_too = self.sums.logs()
-        found = logarithms(rows, positives.rows, alike)
-        if not plan.both or columns_too is None:
-            return found, None
-        alike = _along(self.y.rows, positives.of_columns(self.x.rows))
-        return found, logarithms(columns_too, positives.columns, alike)
-
-    def _decisions(self, sides: Sides, weights: Tensor | None) -> Tensor:
-        """Σ_j softplus(L_ij) of each row."""
-        bias = self.x.rows.new_zeros(()) if self.bias is None else self.bias
-        on_processor = bias.device.type == "cpu"
-        entry = _bounded if on_processor and self.bound() + abs(float(bias)) <= _FAR[bias.dtype] else _anywhere
-        total, self.of_bias = passes.each(sides, bias, entry, weights, self.wanted[3], self.plan.edge)
-        return total
-
-    def _mass(self, like: Tensor) -> Tensor | int:
-        """Σ_j P_ij of each row."""
-        mass = self.plan.positives.rows
-        return 1 if mass is None else mass.to(like.dtype)
-
-    def weights(self, rows: Tensor | None, columns: Tensor | None) -> tuple[Weights, Weights]:
-        """What each loss counts for, and what the logarithm in it counts for.
-
-        Where all count for the same, that is written out for each.
-        """
-        share = self.plan.share
-        if share is not None:
-            rows = self.x.rows.new_ones(len(self.x.rows)) * share
-            columns = self.y.rows.new_ones(len(self.y.rows)) * share if self.plan.both else None
-        assert rows is not None
-        mass = None if self.plan.sigmoid else self.plan.positives.rows
-        if self.plan.against_itself:
-            inner = rows if mass is None else rows * mass.to(rows.dtype)
-            return Weights(rows, None), Weights(inner, inner)
-        other = self.plan.positives.columns if self.plan.both else None
-        return Weights(rows, columns), Weights(
-            rows if mass is None else rows * mass.to(rows.dtype),
-            columns if columns is None or other is None else columns * other.to(columns.dtype),
-        )
-
-    def gradients(self, sides: Sides, weights: Weights) -> Gradients:
-        """Of x, y, temperature and bias, once all tiles have been gathered; `weights` are those of whole losses."""
-        of_x, of_y = sides.gradients()
-        self._less_positives(of_x, of_y, weights)
-        wanted_x, wanted_y, wanted_temperature, wanted_bias = self.wanted
-        total, halves = None, 2 if self.plan.against_itself else 1  # there each logit is met from both of its ends
-        if of_x is not None:
-            of_x, total = self.x.back(of_x)
-        if self.plan.against_itself:
-            of_x, of_y = None, of_x
-        elif of_y is not None:
-            of_y, _ = self.y.back(of_y)
-        of_temperature = -total / (self.temperature * halves) if wanted_temperature and total is not None else None
-        of_bias = None
-        if wanted_bias:
-            of_bias = self.of_bias - (weights.rows * self._mass(weights.rows)).sum()
-        return of_x if wanted_x else None, of_y if wanted_y else None, of_temperature, of_bias
-
-    def _less_positives(self, of_x: Tensor | None, of_y: Tensor | None, weights: Weights) -> None:
-        positives, rows = self.plan.positives, weights.rows.unsqueeze(1)
-        x, y = self.x.rows, self.y.rows
-        if self.plan.against_itself:
-            if of_x is not None:
-                of_x.addcmul_(rows, positives.of_rows(y), value=-1).sub_(positives.of_columns(rows * y))
-            return
-        columns = None if weights.columns is None else weights.columns.unsqueeze(1)
-        if of_x is not None:
-            of_x.addcmul_(rows, positives.of_rows(y), value=-1)
-            if columns is not None:
-                of_x.sub_(positives.of_rows(columns * y))
-        if of_y is not None:
-            of_y.sub_(positives.of_columns(rows * x))
-            if columns is not None:
-                of_y.addcmul_(columns, positives.of_columns(x), value=-1)
-
-    def formed(self) -> tuple[Tensor, Gradients]:
-        """The sum of all losses and its gradients."""
-        whole, inner = self.weights(None, None)
-        sides = self.sides(True)
-        parts = self._parts(sides, inner)
-        assert self.plan.share is not None
-        return together(parts, self.plan.share), self.gradients(sides, whole)
-
-    def later(self, rows: Tensor, columns: Tensor | None) -> Gradients:
-        """The gradients where each loss has its own, after `value`."""
-        whole, inner = self.weights(rows, columns)
-        sides = self.sides(True)
-        if self.plan.sigmoid:
-            self._decisions(sides, inner.rows)
-        else:
-            assert self.sums is not None
-            passes.slopes(sides, self.sums, inner, self.plan.both, self.plan.edge)
-        return self.gradients(sides, whole)
+def _run(
+    plan: Plan, x: Tensor, y: Tensor, temperature: Tensor, bias: Tensor | None, wanted: Wanted
+) -> Dense | Tiled:
+    """All at once where there are few rows, else tile by tile."""
+    return (Dense if dense.fits(plan, x, y) else Tiled)(plan, x, y, temperature, bias, wanted)
 
 
 class _Contrast(torch.autograd.Function):
@@ -184,14 +43,13 @@ class _Contrast(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, plan: Plan, x: Tensor, y: Tensor, temperature: Tensor, bias: Tensor | None) -> Any:
-        run = _Run(plan, x, y, temperature, bias, ctx.needs_input_grad[1:])
-        ctx.plan, ctx.several = plan, False
+        run = _run(plan, x, y, temperature, bias, ctx.needs_input_grad[1:])
+        ctx.plan = plan
+        ctx.save_for_backward(x, y, temperature, bias)
         if plan.share is None:
             ctx.run, found = run, run.value()
-            ctx.save_for_backward(x, y, temperature, bias)
-            return found
-        found, ctx.formed = run.formed()
-        ctx.save_for_backward(x, y, temperature, bias)
+        else:
+            found, ctx.formed = run.formed()
         return found
 
     @staticmethod
@@ -201,7 +59,8 @@ class _Contrast(torch.autograd.Function):
         with without_autocast(slopes[0]):
             if ctx.plan.share is None:
                 return None, *ctx.run.later(*slopes, *[None] * (2 - len(slopes)))
-            return None, *(None if formed is None else formed * slopes[0] for formed in ctx.formed)
+            share = slopes[0] * ctx.plan.share
+            return None, *(None if formed is None else formed * share for formed in ctx.formed)
 
 
 def _plain_gradients(
@@ -216,37 +75,7 @@ def _plain_gradients(
     return [next(of_inputs) if is_wanted else None for is_wanted in wanted]
 
 
-def without_autocast(x: Tensor) -> torch.autocast:
-    return torch.autocast(x.device.type, enabled=False)
-
-
-def _along(x: Tensor, y: Tensor) -> Tensor:
-    return (x * y).sum(1)
-
-
-_FAR = {torch.float32: 40.0, torch.float64: 300.0}
-"""Logits up to which powers of e can be multiplied with one another once."""
-
-
-def _bounded(logits: Tensor, memory: Memory, tile: Tile, wanted: bool) -> tuple[Tensor, Tensor | None]:
-    """log(1 + e^l) summed up and 1 / (1 + e^-l), from one exponential."""
-    power = logits.exp_()
-    half = power.shape[1] // 2
-    beside = memory.beside(tile)
-    if half:  # log(1 + p) + log(1 + q) = log(1 + (p + q + pq)): half as many logarithms, and as exact
-        left, right = power[:, :half], power[:, half : 2 * half]
-        both = torch.addcmul(left, left, right, out=beside.view(-1)[: left.numel()].view(left.shape)).add_(right)
-        total = both.log1p_().sum(1)
-    else:
-        total = power.new_zeros(len(power))
-    if power.shape[1] % 2:
-        total += power[:, -1].log1p()
-    return total, power.div_(torch.add(power, 1, out=beside)) if wanted else None
-
-
-def _anywhere(logits: Tensor, memory: Memory, tile: Tile, wanted: bool) -> tuple[Tensor, Tensor | None]:
-    """The same for logits of any size."""
-    total = F.softplus(logits, threshold=40).sum(1)
-    return total, logits.sigmoid_() if wanted else None
-
-
+def without_autocast(x: Tensor) -> torch.autocast | nullcontext[None]:
+    """Products keep the floats of their factors inside."""
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()

@@ -62,7 +62,7 @@ def siglip_loss(
 ) -> Tensor:
     """Every pair by itself."""
     positives = _positives("siglip_loss", a, b, label, label, target, each=True)
-    share = _share(reduction, len(a))
+    share = _share(reduction, a.shape[0])
     plan = Plan(positives, sigmoid=True, normalize=normalize, rounded=multiply is not None, share=share)
     return _found(plan, a, b, temperature, bias)[0]
 
@@ -73,8 +73,8 @@ def nt_xent(
     """Both views of every sample against all others."""
     dtype = torch.promote_types(a.dtype, b.dtype)
     views = torch.cat([a.to(dtype), b.to(dtype)])
-    found = _against_itself(Halves(), views, temperature, normalize, multiply, _share(reduction, len(views)))
-    return (found[: len(a)] + found[len(a) :]) / 2 if reduction == "none" else found
+    found = _against_itself(Halves(), views, temperature, normalize, multiply, _share(reduction, views.shape[0]))
+    return (found[: a.shape[0]] + found[a.shape[0] :]) / 2 if reduction == "none" else found
 
 
 def sup_con(
@@ -100,7 +100,7 @@ def _positives(
             raise refusals.two_targets(name)
         return Soft(target)
     if label is None and other is None:
-        return ByPlace(len(a), len(b))
+        return ByPlace(a.shape[0], b.shape[0])
     if label is None or other is None:
         raise refusals.labels_of_one_side(name)
     return ByLabel(_whole(label), None if other is label else _whole(other), each=each)
@@ -131,7 +131,7 @@ def _choice(
     reduction: str,
     both: bool,
 ) -> Tensor:
-    share = _share(reduction, positives if isinstance(positives, ByLabel) else len(a))
+    share = _share(reduction, positives if isinstance(positives, ByLabel) else a.shape[0])
     share = share / 2 if both and share is not None else share
     plan = Plan(positives, both, normalize=normalize, rounded=multiply is not None, share=share)
     found, columns = _found(plan, a, b, temperature, None)
@@ -152,20 +152,22 @@ def _against_itself(
 
 def _found(plan: Plan, a: Tensor, b: Tensor, temperature: Any, bias: Any) -> Parts:
     """The loss in the dtype of the rows; computed in float32 at least, autocast or not."""
-    dtype = torch.promote_types(a.dtype, b.dtype)
+    dtype = a.dtype if a.dtype is b.dtype else torch.promote_types(a.dtype, b.dtype)
     wide = dtype if dtype in WIDE else torch.float32
     with without_autocast(a):
-        y = b.to(wide)
-        x = y.detach() if plan.against_itself else a.to(wide)
+        y = b if b.dtype is wide else b.to(wide)
+        x = y.detach() if plan.against_itself else a if a.dtype is wide else a.to(wide)
         if isinstance(plan.positives, Soft):
             plan = plan.softened(wide)
         found = contrast(plan, x, y, _number(temperature, x), None if bias is None else _number(bias, x))
-        if not isinstance(found, tuple):
-            return found.to(dtype), None
-        return found[0].to(dtype), None if found[1] is None else found[1].to(dtype)
+        parts = found if isinstance(found, tuple) else (found, None)
+        if wide is dtype:
+            return parts
+        return parts[0].to(dtype), None if parts[1] is None else parts[1].to(dtype)
 
 
 def _number(value: Any, like: Tensor) -> Tensor:
     if isinstance(value, Tensor):
-        return value.reshape(()).to(like)
+        value = value if value.dim() == 0 else value.reshape(())
+        return value if value.dtype is like.dtype and value.device == like.device else value.to(like)
     return torch.full((), value, dtype=like.dtype, device=like.device)

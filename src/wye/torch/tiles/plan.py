@@ -15,6 +15,10 @@ from .sides import inverse_norm
 
 Parts = tuple[Tensor, Tensor | None]
 """A loss for each row, and one for each column where there are such."""
+Gradients = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+"""Of rows, columns, temperature and bias."""
+Wanted = tuple[bool, bool, bool, bool]
+"""Of which of these a gradient is wanted."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Plan:
 def together(parts: Parts, share: float | Tensor) -> Tensor:
     """The sum of all losses, each counted as `share`."""
     rows, columns = parts
-    total = rows.sum() if columns is None else rows.sum() + columns.sum()
+    total = rows.sum() if columns is None else (rows + columns).sum()  # there are as many of both
     return total * share
 
 
@@ -62,7 +66,7 @@ def logarithms(logs: Tensor, mass: Tensor | None, alike: Tensor) -> Tensor:
     """The losses of rows, from the logarithms of their sums and from Σ_j P_ij L_ij."""
     if mass is None:
         return logs - alike
-    return torch.where(mass == 0, 0, mass.to(logs.dtype) * logs) - alike
+    return torch.where(mass == 0, 0, mass * logs) - alike
 
 
 def plain(plan: Plan, x: Tensor, y: Tensor, temperature: Tensor, bias: Tensor | None) -> Tensor | Parts:
@@ -73,8 +77,7 @@ def plain(plan: Plan, x: Tensor, y: Tensor, temperature: Tensor, bias: Tensor | 
     if plan.rounded:
         x, y = _rounded(x), _rounded(y)
     logits = x @ y.mT
-    alike = (x * plan.positives.of_rows(y)).sum(1)
-    parts = _decisions(plan, logits, alike, bias) if plan.sigmoid else _choices(plan, x, y, logits, alike)
+    parts = _decisions(plan, logits, bias) if plan.sigmoid else _choices(plan, logits)
     if plan.share is not None:
         return together(parts, plan.share)
     return parts if parts[1] is not None else parts[0]
@@ -84,26 +87,24 @@ def _rounded(x: Tensor) -> Tensor:
     return x.to(torch.bfloat16).to(x.dtype)
 
 
-def _decisions(plan: Plan, logits: Tensor, alike: Tensor, bias: Tensor | None) -> Parts:
-    if bias is not None:
-        logits = logits + bias
-        alike = alike + bias * (1 if plan.positives.rows is None else plan.positives.rows.to(alike.dtype))
-    return F.softplus(logits, threshold=40).sum(1) - alike, None
+def _decisions(plan: Plan, logits: Tensor, bias: Tensor | None) -> Parts:
+    logits = logits if bias is None else logits + bias
+    return F.softplus(logits, threshold=40).sum(1) - plan.positives.picked(logits, 1), None
 
 
-def _choices(plan: Plan, x: Tensor, y: Tensor, logits: Tensor, alike: Tensor) -> Parts:
+def _choices(plan: Plan, logits: Tensor) -> Parts:
+    alike = plan.positives.picked(logits, 1)
     if plan.against_itself:
-        logits = logits.masked_fill(torch.eye(len(x), dtype=torch.bool, device=x.device), -math.inf)
-    rows = logarithms(_logsumexp(logits, 1), plan.positives.rows, alike)
+        logits = logits.masked_fill(torch.eye(len(logits), dtype=torch.bool, device=logits.device), -math.inf)
+    rows = logarithms(_logsumexp(logits, 1, plan.against_itself), plan.positives.rows, alike)
     if not plan.both:
         return rows, None
-    alike = (y * plan.positives.of_columns(x)).sum(1)
-    return rows, logarithms(_logsumexp(logits, 0), plan.positives.columns, alike)
+    alike = plan.positives.picked(logits, 0)
+    return rows, logarithms(_logsumexp(logits, 0, False), plan.positives.columns, alike)
 
 
-def _logsumexp(logits: Tensor, dim: int) -> Tensor:
-    """0 where there is nothing but -inf, with a gradient of 0."""
-    if logits.shape[dim] == 0:
-        return logits.sum(dim)
-    nothing = (logits == -math.inf).all(dim, keepdim=True)
-    return torch.logsumexp(torch.where(nothing, 0, logits), dim).masked_fill(nothing.squeeze(dim), 0)
+def _logsumexp(logits: Tensor, dim: int, but_one: bool) -> Tensor:
+    """0 where a row meets nobody."""
+    if logits.shape[dim] - but_one < 1:
+        return torch.where(logits == -math.inf, 0, logits).sum(dim)
+    return torch.logsumexp(logits, dim)

@@ -12,12 +12,16 @@ import torch
 from torch import Tensor
 
 
+FEW = 2**17
+"""Pairs of rows up to which comparing all of them is faster than sorting labels."""
+
+
 class Positives(Protocol):
     """A matrix P of weights, rows by columns, that is never written out."""
 
     @property
     def rows(self) -> Tensor | None:
-        """The sums of the rows of P, where they are not all 1."""
+        """The sums of the rows of P, where they are not all 1; whole numbers and truth values too."""
         ...
 
     @property
@@ -29,6 +33,14 @@ class Positives(Protocol):
 
     def of_columns(self, x: Tensor) -> Tensor:
         """P.T @ x."""
+        ...
+
+    def picked(self, values: Tensor, dim: int) -> Tensor:
+        """The sums of P * values along rows (1) or columns (0)."""
+        ...
+
+    def less(self, values: Tensor, weights: Tensor | None, dim: int) -> Tensor:
+        """P, each row (1) or column (0) of it weighted, is taken off the values where they are."""
         ...
 
 
@@ -50,6 +62,13 @@ class ByPlace:
     def of_columns(self, x: Tensor) -> Tensor:
         return torch.cat([x, x.new_zeros(self._spare, x.shape[1])]) if self._spare else x
 
+    def picked(self, values: Tensor, dim: int) -> Tensor:
+        return values.diagonal()
+
+    def less(self, values: Tensor, weights: Tensor | None, dim: int) -> Tensor:
+        values.diagonal().sub_(1 if weights is None else weights)
+        return values
+
 
 class Halves:
     """Row i and row i + N of 2N belong together."""
@@ -61,8 +80,33 @@ class Halves:
 
     of_columns = of_rows
 
+    def picked(self, values: Tensor, dim: int) -> Tensor:
+        half = values.shape[0] // 2
+        return torch.cat([values.diagonal(half), values.diagonal(-half)])
 
-class ByLabel:
+    def less(self, values: Tensor, weights: Tensor | None, dim: int) -> Tensor:
+        half = values.shape[0] // 2
+        values.diagonal(half).sub_(1 if weights is None else weights[:half])
+        values.diagonal(-half).sub_(1 if weights is None else weights[half:])
+        return values
+
+
+class Written:
+    """What a matrix that is written out makes of values of its size."""
+
+    def matrix(self, like: Tensor) -> Tensor:
+        """P, in the dtype of the values."""
+        raise NotImplementedError
+
+    def picked(self, values: Tensor, dim: int) -> Tensor:
+        return (self.matrix(values) * values).sum(dim)
+
+    def less(self, values: Tensor, weights: Tensor | None, dim: int) -> Tensor:
+        weight = self.matrix(values)
+        return values.sub_(weight if weights is None else weight * weights.unsqueeze(dim))
+
+
+class ByLabel(Written):
     """Rows and columns of an equal label belong together; each row's weights are equal and sum to 1.
 
     Args:
@@ -73,39 +117,64 @@ class ByLabel:
     """
 
     def __init__(self, label: Tensor, other: Tensor | None = None, itself: bool = True, each: bool = False) -> None:
-        known = label if other is None else torch.cat([label, other])
-        found, place = torch.unique(known, return_inverse=True)
-        self._own, self._other = (place, place) if other is None else (place[: len(label)], place[len(label) :])
-        self._itself, self._each, self._groups = itself, each, len(found)
+        self._label, self._other, self._itself, self._each = label, other, itself, each
+        self._written: Tensor | None = None
+
+    @cached_property
+    def _places(self) -> tuple[Tensor, Tensor, int]:
+        """Which group each row, and each column, is in; and how many groups there are."""
+        if self._other is None:
+            found, place = torch.unique(self._label, return_inverse=True)
+            return place, place, len(found)
+        found, place = torch.unique(torch.cat([self._label, self._other]), return_inverse=True)
+        return place[: len(self._label)], place[len(self._label) :], len(found)
+
+    def _alike(self) -> Tensor:
+        """Which are of one label."""
+        found = self._label.unsqueeze(1) == (self._label if self._other is None else self._other)
+        return found if self._itself else found.fill_diagonal_(False)
 
     @cached_property
     def count(self) -> Tensor:
         """How many columns belong to each row."""
-        return torch.bincount(self._other, minlength=self._groups)[self._own] - (0 if self._itself else 1)
+        columns = self._label if self._other is None else self._other
+        if torch.compiler.is_compiling() or len(self._label) * len(columns) <= FEW:
+            return self._alike().sum(1)
+        own, other, groups = self._places
+        return torch.bincount(other, minlength=groups)[own] - (0 if self._itself else 1)
 
     @property
-    def rows(self) -> Tensor:
-        return self.count if self._each else (self.count > 0).to(torch.get_default_dtype())
+    def rows(self) -> Tensor | None:
+        if self._each:
+            return self.count
+        return None if self._itself and self._other is None else self.count > 0
 
     @property
-    def columns(self) -> Tensor:
+    def columns(self) -> Tensor | None:
         return self.rows  # asked for only where both have the same labels
+
+    def matrix(self, like: Tensor) -> Tensor:
+        if self._written is None:
+            self._written = self._weighted(self._alike().to(like.dtype))
+        return self._written
 
     def _weighted(self, x: Tensor) -> Tensor:
         return x if self._each else x / self.count.clamp(min=1).unsqueeze(1).to(x.dtype)
 
     def _summed(self, x: Tensor, into: Tensor, back: Tensor) -> Tensor:
-        sums = x.new_zeros(self._groups, x.shape[1]).index_add(0, into, x)[back]
+        sums = x.new_zeros(self._places[2], x.shape[1]).index_add(0, into, x)[back]
         return sums if self._itself else sums - x
 
     def of_rows(self, y: Tensor) -> Tensor:
-        return self._weighted(self._summed(y, self._other, self._own))
+        own, other, _ = self._places
+        return self._weighted(self._summed(y, other, own))
 
     def of_columns(self, x: Tensor) -> Tensor:
-        return self._summed(self._weighted(x), self._own, self._other)
+        own, other, _ = self._places
+        return self._summed(self._weighted(x), own, other)
 
 
-class Soft:
+class Soft(Written):
     """Weights as they are given."""
 
     def __init__(self, target: Tensor) -> None:
@@ -118,6 +187,9 @@ class Soft:
     @property
     def columns(self) -> Tensor:
         return self.target.sum(0)
+
+    def matrix(self, like: Tensor) -> Tensor:
+        return self.target
 
     def of_rows(self, y: Tensor) -> Tensor:
         return self.target @ y

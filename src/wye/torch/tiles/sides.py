@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor
 def inverse_norm(x: Tensor) -> Tensor:
     """1 / norm of each row, (N, 1); 0 for rows of zeros, whose gradient is 0 then as well."""
     norm = torch.linalg.vector_norm(x, 2, 1, True)
-    nothing = norm == 0
-    return torch.where(nothing, 0, torch.where(nothing, 1, norm).reciprocal())
+    if torch.is_grad_enabled():
+        return norm.masked_fill(norm == 0, math.inf).reciprocal()
+    return norm.reciprocal_().nan_to_num_(math.nan, 0.0)
 
 
 @dataclass
@@ -38,8 +40,10 @@ class Scaled:
         if self.factor is not None:
             slope.mul_(self.factor)
         if self.unit and self.factor is not None:
-            scale = 1 if self.scale is None else self.scale
-            slope.addcmul_(self.rows, along.mul_(self.factor).div_(scale * scale), value=-1)
+            along.mul_(self.factor)
+            if self.scale is not None:
+                along.div_(self.scale * self.scale)
+            slope.addcmul_(self.rows, along, value=-1)
         return slope, total
 
 
