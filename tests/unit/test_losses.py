@@ -180,7 +180,9 @@ def test_their_signatures_are_those_in_formulas() -> None:
     assert sorted(losses) == sorted(wye.losses.__all__)
     for name in losses:
         signature = inspect.signature(getattr(wye.losses, name))
-        expected = {**dict.fromkeys(FUNCTIONS[name].values, inspect.Parameter.empty), **FUNCTIONS[name].options}
+        function = FUNCTIONS[name]
+        expected: dict[str, object] = dict.fromkeys(function.values, inspect.Parameter.empty)
+        expected |= dict.fromkeys(function.extra) | function.options
         assert {key: one.default for key, one in signature.parameters.items()} == expected
         in_formulas = re.sub(r"=[^,)]*", "", FUNCTIONS[name].signature)
         assert set(in_formulas[len(name) + 1 : -1].split(", ")) == set(signature.parameters)

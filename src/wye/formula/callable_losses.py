@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import InputError
 from .functions import FUNCTIONS, Option
 from .text import write
-from .tree import Call, Name, Negative, Node, Number, Several, Text
+from .tree import Call, Name, Negative, Node, Number, Several, Text, Truth
 
 
 class Losses:
@@ -133,14 +133,17 @@ class Losses:
 
     def _value(self, name: str, values: dict[str, Any], **options: Any) -> Any:
         given = tuple((key, _constant(name, key, value)) for key, value in options.items())
-        return self._evaluate(_text(name, given), **values)
+        extra = tuple(key for key in FUNCTIONS[name].extra if values.get(key) is not None)
+        values = {key: values[key] for key in (*FUNCTIONS[name].values, *extra)}
+        return self._evaluate(_text(name, extra, given), **values)
 
 
 def _constant(name: str, key: str, value: Any) -> Option:
     """The value of a keyword, if it is made of words and numbers."""
     several = isinstance(value, tuple | list)
     items: tuple[Any, ...] = (*value,) if several else (value,)  # pyright: ignore[reportUnknownVariableType]
-    known = all(isinstance(item, str | int | float) and not isinstance(item, bool) for item in items)
+    truth = isinstance(FUNCTIONS[name].options[key], bool)
+    known = all(isinstance(item, str | int | float) and (truth or not isinstance(item, bool)) for item in items)
     if not known and value is not None:
         where, got = f"losses.{name}(..., {key}=...)", type(value).__name__  # pyright: ignore[reportUnknownArgumentType]
         raise InputError(f"`{key}` is a constant.", where, got, f"write {key}={FUNCTIONS[name].options[key]!r}")
@@ -148,10 +151,11 @@ def _constant(name: str, key: str, value: Any) -> Option:
 
 
 @lru_cache(maxsize=256)
-def _text(name: str, options: tuple[tuple[str, Option], ...]) -> str:
+def _text(name: str, extra: tuple[str, ...], options: tuple[tuple[str, Option], ...]) -> str:
     """The call as it is written in a formula; what is as it would be anyway is left out."""
     function = FUNCTIONS[name]
-    keywords = tuple((key, _node(value)) for key, value in options if value not in (None, function.options[key]))
+    written = tuple((key, _node(value)) for key, value in options if value not in (None, function.options[key]))
+    keywords = (*((key, Name(key)) for key in extra), *written)
     return write(Call(name, tuple(map(Name, function.values)), keywords))
 
 
@@ -159,6 +163,8 @@ def _node(value: Any) -> Node:
     match value:
         case str():
             return Text(value)
+        case bool():
+            return Truth(value)
         case tuple():
             return Several(tuple(map(_node, value)))  # pyright: ignore[reportUnknownArgumentType]
         case _ if value < 0:

@@ -16,6 +16,8 @@ WORDS: dict[str, tuple[Option, ...]] = {
     "reduction": ("mean", "sum", "none"),
     "dtype": DTYPES,
     "keepdims": (True, False),
+    "normalize": (True, False),
+    "multiply": ("bfloat16",),
 }
 
 

@@ -47,6 +47,7 @@ class Function:
 
 _AXIS: dict[str, Option] = {"axis": None, "keepdims": False}
 _LOSS: dict[str, Option] = {"reduction": "mean"}
+_CONTRAST: dict[str, Option] = {"normalize": True, "multiply": None, **_LOSS}
 
 _ELEMENTWISE = (
     Function("abs", "elementwise", ("x",), "|x|; the gradient at 0 is 0."),
@@ -174,6 +175,49 @@ _LOSSES = (
         "is 0; `label_weights` as for `pair`.",
         (),
         {"margin": 0.2, "label_weights": None, **_LOSS},
+    ),
+    Function(
+        "info_nce",
+        "loss",
+        ("query", "key", "temperature"),
+        "With s[i, j] = dot(query[i], key[j]) / temperature of unit rows: the mean of logsumexp(s[i]) - s[i, i]; or "
+        "keys of the query's label belong to it, `label` and `key_label`; or `target[i, j]` says how much.",
+        ("label", "key_label", "target"),
+        _CONTRAST,
+    ),
+    Function(
+        "clip_loss",
+        "loss",
+        ("a", "b", "temperature"),
+        "`info_nce` of a against b and of b against a, the mean of both.",
+        ("label", "target"),
+        _CONTRAST,
+    ),
+    Function(
+        "siglip_loss",
+        "loss",
+        ("a", "b", "temperature", "bias"),
+        "With s[i, j] = dot(a[i], b[j]) / temperature + bias of unit rows: sum(softplus(s)) - sum(s[i, i]) over N; or "
+        "rows of one `label` belong together; or `target[i, j]` says how much.",
+        ("label", "target"),
+        _CONTRAST,
+    ),
+    Function(
+        "nt_xent",
+        "loss",
+        ("a", "b", "temperature"),
+        "`info_nce` of all 2N rows against all others, a[i] and b[i] belonging together.",
+        (),
+        _CONTRAST,
+    ),
+    Function(
+        "sup_con",
+        "loss",
+        ("x", "label", "temperature"),
+        "`info_nce` of all rows against all others, those of one label belonging together; rows alone with theirs are "
+        "left out.",
+        (),
+        _CONTRAST,
     ),
 )
 

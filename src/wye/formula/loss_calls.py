@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from .axes import shown, unique
 from .contraction import Factor, contract, product_value
+from .contrast_calls import CONTRASTS, contrast
 from .graph import REST, SAMPLE, Axes, Graph, Guard, Kind, Value, with_kind
 from .meeting import lay, meet
 from .numeric import fold
@@ -19,6 +20,8 @@ PAIRS = frozenset({"pair", "pair_margin"})
 
 def loss(reader: Reader, name: str, nodes: Values, axes: Axes, options: Options, span: Span) -> Value:
     """The value of a loss of the catalogue."""
+    if name in CONTRASTS:
+        return contrast(reader, name, nodes, options, span)
     return (_of_pairs if name in PAIRS else _of_kernel)(reader, name, nodes, options, span)
 
 

@@ -41,9 +41,51 @@ PAIR = _of_pairs("1 - s")
 margin, here of products instead of distances. Without `label_weights` both are 1."""
 PAIR_MARGIN = _of_pairs("max(0, margin - s)")
 
+
+def _of_rows(text: str, every: str) -> dict[str, str]:
+    return {"none": f"{text}{every}", "sum": f"{text}sum({every})", "mean": f"{text}mean({every})"}
+
+
+_LOGITS = "s[i, j] = sum(unit(a[i, d], d) * unit(b[j, d], d), d) / temperature\n"
+INFO_NCE = _of_rows(
+    _LOGITS.replace("a[", "query[").replace("b[", "key["), "logsumexp(s[i, j], j) - sum(s[i, j] * (i == j), j)"
+)
+"""Keys by place, and rows by their norms, as in those below; see van den Oord, Li and Vinyals 2018, equation 4."""
+CLIP = _of_rows(_LOGITS, "(logsumexp(s[n, j], j) + logsumexp(s[i, n], i)) / 2 - s[n, n]")
+"""See Radford et al. 2021, figure 3."""
+SIGLIP = _of_rows(
+    _LOGITS.replace("temperature", "temperature + bias"), "sum(softplus(s[i, j]) - s[i, j] * (i == j), j)"
+)
+"""See Zhai et al. 2023, section 3.2."""
+NT_XENT = _of_rows(
+    """\
+x = concat(unit(a), unit(b), axis=0)
+s[i, j] = sum(x[i, d] * x[j, d], d) / temperature
+n = size(i) / 2
+own[i] = logsumexp(s[i, j], j, where=i != j) - sum(s[i, j] * (abs(i - j) == n), j)
+""",
+    "own",
+)
+"""The losses of all 2N views, of which those of a sample are averaged; see Chen et al. 2020, equation 1."""
+SUP_CON = _of_rows(
+    """\
+s[i, j] = sum(unit(x[i, d], d) * unit(x[j, d], d), d) / temperature
+mine[i, j] = (label[i] == label[j]) and i != j
+count[i] = sum(mine[i, j], j)
+all[i] = logsumexp(s[i, j], j, where=i != j) - mean(s[i, j], j, where=mine[i, j])
+""",
+    "all[i], where=count[i] > 0",
+)
+"""See Khosla et al. 2020, equation 2."""
+
 CATALOGUE: dict[str, dict[str, str]] = {
     "mse": MSE,
     "cross_entropy": CROSS_ENTROPY,
     "pair": PAIR,
     "pair_margin": PAIR_MARGIN,
+    "info_nce": INFO_NCE,
+    "clip_loss": CLIP,
+    "siglip_loss": SIGLIP,
+    "nt_xent": NT_XENT,
+    "sup_con": SUP_CON,
 }

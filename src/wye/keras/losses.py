@@ -6,13 +6,28 @@ a loss with the target first, and casts it.
 
 from __future__ import annotations
 
-from ..formula.callable_losses import Losses
+from ..formula.callable_contrasts import Contrasts
 from .evaluation import evaluate
 
-__all__ = ["cross_entropy", "mse", "pair", "pair_margin"]
+__all__ = [
+    "clip_loss",
+    "cross_entropy",
+    "info_nce",
+    "mse",
+    "nt_xent",
+    "pair",
+    "pair_margin",
+    "siglip_loss",
+    "sup_con",
+]
 
-_LOSSES = Losses(evaluate)
+_LOSSES = Contrasts(evaluate)
 mse = _LOSSES.mse
 cross_entropy = _LOSSES.cross_entropy
 pair = _LOSSES.pair
 pair_margin = _LOSSES.pair_margin
+info_nce = _LOSSES.info_nce
+clip_loss = _LOSSES.clip_loss
+siglip_loss = _LOSSES.siglip_loss
+nt_xent = _LOSSES.nt_xent
+sup_con = _LOSSES.sup_con

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from ..formula import refusals
+from ..formula.contrast_calls import CONTRASTS
 from ..formula.graph import Axes, Graph, Value
 from ..formula.pairs import Contraction
 from ..formula.table import named
 from . import functions as f
 from . import kernels as k
 from . import large, loss_kernels
+from .tiles import losses as contrasts
 
 
 def capturing() -> bool:
@@ -47,6 +49,7 @@ def traced_number(name: str, values: tuple[Any, ...], dtype: str | None) -> Tens
 
 KERNELS: dict[str, Any] = {
     **named(f, loss_kernels, f),
+    **{f"contrast_{name}": getattr(contrasts, name) for name in CONTRASTS},
     "Tensor": Tensor,
     "floats": k.FLOATS,
     "square": large.square,

@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from ...errors import FormulaError, RangeError, ShapeError
+from ..contrast_calls import CONTRASTS
 from ..functions import FUNCTIONS
 from ..losses import CATALOGUE
 from ..tree import Name
 from .calls import called
+from .contrasts import contrast
 from .given import Given
 from .meeting import Rules, laid_out, spread, together
 from .values import REST, Array, Items, Named, Order, Term, derived, describe, floating, number
@@ -31,6 +33,8 @@ PROBABILITIES = {
 
 def loss(given: Given, run: Run) -> Named:
     """The value of a loss; `run` evaluates a text on named values."""
+    if given.function.name in CONTRASTS:
+        return contrast(given)
     if given.function.name == "cross_entropy":
         return _cross_entropy(given, run)
     if "label" in given.function.values:

@@ -11,9 +11,11 @@ from torch import Tensor
 from ..large import PLAIN, is_transformed
 from . import dense
 from .dense import Dense
-from .plan import Gradients, Parts, Plan, Wanted, plain
+from .plan import Parts, Plan, Wanted, plain
 from .positives import Soft
 from .tiled import Tiled
+
+NOTHING = (False, False, False, False)
 
 
 def contrast(plan: Plan, x: Tensor, y: Tensor, temperature: Tensor, bias: Tensor | None = None) -> Tensor | Parts:
@@ -23,17 +25,17 @@ def contrast(plan: Plan, x: Tensor, y: Tensor, temperature: Tensor, bias: Tensor
     weights with a gradient, which has the size of all logits anyway.
     """
     values = [value for value in (x, y, temperature, bias) if value is not None]
-    learned = isinstance(plan.positives, Soft) and plan.positives.target.requires_grad
-    if learned or torch.compiler.is_compiling() or is_transformed() or any(type(value) not in PLAIN for value in values):
+    written = isinstance(plan.positives, Soft) and plan.positives.target.requires_grad
+    if torch.compiler.is_compiling() or is_transformed() or any(type(value) not in PLAIN for value in values):
+        written = True
+    if written:
         return plain(plan, x, y, temperature, bias)
     if not torch.is_grad_enabled() or not any(value.requires_grad for value in values):
-        return _run(plan, x, y, temperature, bias, (False,) * 4).value()
+        return _run(plan, x, y, temperature, bias, NOTHING).value()
     return _Contrast.apply(plan, x, y, temperature, bias)  # pyright: ignore[reportReturnType]
 
 
-def _run(
-    plan: Plan, x: Tensor, y: Tensor, temperature: Tensor, bias: Tensor | None, wanted: Wanted
-) -> Dense | Tiled:
+def _run(plan: Plan, x: Tensor, y: Tensor, temperature: Tensor, bias: Tensor | None, wanted: Wanted) -> Dense | Tiled:
     """All at once where there are few rows, else tile by tile."""
     return (Dense if dense.fits(plan, x, y) else Tiled)(plan, x, y, temperature, bias, wanted)
 
@@ -46,7 +48,7 @@ class _Contrast(torch.autograd.Function):
         run = _run(plan, x, y, temperature, bias, ctx.needs_input_grad[1:])
         ctx.plan = plan
         ctx.save_for_backward(x, y, temperature, bias)
-        if plan.share is None:
+        if plan.over is None:
             ctx.run, found = run, run.value()
         else:
             found, ctx.formed = run.formed()
@@ -57,10 +59,10 @@ class _Contrast(torch.autograd.Function):
         if torch.is_grad_enabled():
             return None, *_plain_gradients(ctx.plan, ctx.saved_tensors, slopes, ctx.needs_input_grad[1:])
         with without_autocast(slopes[0]):
-            if ctx.plan.share is None:
+            if ctx.plan.over is None:
                 return None, *ctx.run.later(*slopes, *[None] * (2 - len(slopes)))
-            share = slopes[0] * ctx.plan.share
-            return None, *(None if formed is None else formed * share for formed in ctx.formed)
+            slope = slopes[0] / ctx.plan.over
+            return None, *(None if formed is None else formed * slope for formed in ctx.formed)
 
 
 def _plain_gradients(
@@ -70,7 +72,7 @@ def _plain_gradients(
     x, y, temperature, bias = saved
     found = plain(plan, x, y, temperature, bias)
     inputs = [value for value, is_wanted in zip(saved, wanted, strict=True) if is_wanted]
-    several = found if isinstance(found, tuple) else (found,)
+    several = [part for part in (found if isinstance(found, tuple) else (found,)) if part is not None]
     of_inputs = iter(torch.autograd.grad(several, inputs, slopes, create_graph=True, allow_unused=True))
     return [next(of_inputs) if is_wanted else None for is_wanted in wanted]
 

@@ -15,6 +15,7 @@ from .plan import Gradients, Parts, Plan, Wanted, together
 from .positives import FEW
 from .sides import scaled
 
+
 def fits(plan: Plan, x: Tensor, y: Tensor) -> bool:
     """Whether there are few rows, and each has another one to meet."""
     rows, columns = x.shape[0], y.shape[0]
@@ -40,8 +41,8 @@ class Dense:
 
     def value(self) -> Tensor | Parts:
         parts = self._decisions() if self.plan.sigmoid else self._choices()
-        if self.plan.share is not None:
-            return together(parts, self.plan.share)
+        if self.plan.over is not None:
+            return together(parts, self.plan.over)
         return parts if parts[1] is not None else parts[0]
 
     def _decisions(self) -> Parts:
@@ -63,7 +64,7 @@ class Dense:
         return rows, plan.positives.picked(self.down, 0).neg()
 
     def formed(self) -> tuple[Tensor, Gradients]:
-        """The sum of all losses; and its gradients, which still lack the share of each loss."""
+        """The sum of all losses; and its gradients, not divided yet."""
         found = self.value()
         assert isinstance(found, Tensor)
         return found, self.later(None, None)

@@ -60,7 +60,9 @@ class Memory:
     """Buffers for the tiles that are kept, and one beside them."""
 
     def __init__(self, groups: list[list[Tile]], kept: int, like: Tensor) -> None:
-        largest = max((rows * columns for group in groups for rows, columns in (tile.shape for tile in group)), default=0)
+        largest = max(
+            (rows * columns for group in groups for rows, columns in (tile.shape for tile in group)), default=0
+        )
         self.kept = min(kept, max(map(len, groups), default=0))
         self._flat = [like.new_empty(largest) for _ in range(self.kept)]
         self._beside = like.new_empty(0)

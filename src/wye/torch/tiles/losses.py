@@ -62,18 +62,18 @@ def siglip_loss(
 ) -> Tensor:
     """Every pair by itself."""
     positives = _positives("siglip_loss", a, b, label, label, target, each=True)
-    share = _share(reduction, a.shape[0])
-    plan = Plan(positives, sigmoid=True, normalize=normalize, rounded=multiply is not None, share=share)
+    over = _over(reduction, a.shape[0])
+    plan = Plan(positives, sigmoid=True, normalize=normalize, rounded=multiply is not None, over=over)
     return _found(plan, a, b, temperature, bias)[0]
 
 
-def nt_xent(
-    a: Tensor, b: Tensor, temperature: Any, *, normalize: bool, multiply: str | None, reduction: str
-) -> Tensor:
+def nt_xent(a: Tensor, b: Tensor, temperature: Any, *, normalize: bool, multiply: str | None, reduction: str) -> Tensor:
     """Both views of every sample against all others."""
     dtype = torch.promote_types(a.dtype, b.dtype)
     views = torch.cat([a.to(dtype), b.to(dtype)])
-    found = _against_itself(Halves(), views, temperature, normalize, multiply, _share(reduction, views.shape[0]))
+    over = _over(reduction, a.shape[0])
+    over = over if over is None else over * 2
+    found = _against_itself(Halves(), views, temperature, normalize, multiply, over)
     return (found[: a.shape[0]] + found[a.shape[0] :]) / 2 if reduction == "none" else found
 
 
@@ -82,8 +82,8 @@ def sup_con(
 ) -> Tensor:
     """Every row against all others, those of its label together."""
     positives = ByLabel(_whole(label), itself=False)
-    share = _share(reduction, positives)
-    return _against_itself(positives, x, temperature, normalize, multiply, share)
+    over = _over(reduction, positives)
+    return _against_itself(positives, x, temperature, normalize, multiply, over)
 
 
 def _positives(
@@ -112,13 +112,11 @@ def _whole(label: Tensor) -> Tensor:
     return label
 
 
-def _share(reduction: str, counted: int | ByLabel) -> float | Tensor | None:
-    """What each loss counts for; of rows to which nothing belongs there are none."""
+def _over(reduction: str, counted: int | ByLabel) -> float | Tensor | None:
+    """What the sum of all losses is divided by; rows to which nothing belongs do not count."""
     if reduction != "mean":
-        return 1.0 if reduction == "sum" else None
-    if isinstance(counted, int):
-        return 1 / max(counted, 1)
-    return 1 / (counted.count > 0).sum().clamp(min=1)
+        return 1 if reduction == "sum" else None
+    return max(counted, 1) if isinstance(counted, int) else (counted.count > 0).sum().clamp(min=1)
 
 
 def _choice(
@@ -131,9 +129,9 @@ def _choice(
     reduction: str,
     both: bool,
 ) -> Tensor:
-    share = _share(reduction, positives if isinstance(positives, ByLabel) else a.shape[0])
-    share = share / 2 if both and share is not None else share
-    plan = Plan(positives, both, normalize=normalize, rounded=multiply is not None, share=share)
+    over = _over(reduction, positives if isinstance(positives, ByLabel) else a.shape[0])
+    over = over * 2 if both and over is not None else over
+    plan = Plan(positives, both, normalize=normalize, rounded=multiply is not None, over=over)
     found, columns = _found(plan, a, b, temperature, None)
     return found if columns is None else (found + columns) / 2
 
@@ -144,9 +142,9 @@ def _against_itself(
     temperature: Any,
     normalize: bool,
     multiply: str | None,
-    share: float | Tensor | None,
+    over: float | Tensor | None,
 ) -> Tensor:
-    plan = Plan(positives, False, True, normalize=normalize, rounded=multiply is not None, share=share)
+    plan = Plan(positives, False, True, normalize=normalize, rounded=multiply is not None, over=over)
     return _found(plan, x, x, temperature, None)[0]
 
 

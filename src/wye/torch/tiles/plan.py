@@ -36,7 +36,7 @@ class Plan:
         sigmoid: whether each pair is a decision of its own.
         normalize: whether rows are divided by their norms.
         rounded: whether products are of numbers rounded to bfloat16.
-        share: what each loss counts for in the sum of all; None where they are returned one by one.
+        over: what the sum of all losses is divided by; None where they are returned one by one.
         edge: rows of a tile.
     """
 
@@ -46,7 +46,7 @@ class Plan:
     sigmoid: bool = False
     normalize: bool = True
     rounded: bool = False
-    share: float | Tensor | None = None
+    over: float | Tensor | None = None
     edge: int = EDGE
 
     def softened(self, dtype: torch.dtype) -> Plan:
@@ -55,11 +55,11 @@ class Plan:
         return replace(self, positives=Soft(self.positives.target.to(dtype)))
 
 
-def together(parts: Parts, share: float | Tensor) -> Tensor:
-    """The sum of all losses, each counted as `share`."""
+def together(parts: Parts, over: float | Tensor) -> Tensor:
+    """The sum of all losses, divided."""
     rows, columns = parts
     total = rows.sum() if columns is None else (rows + columns).sum()  # there are as many of both
-    return total * share
+    return total / over
 
 
 def logarithms(logs: Tensor, mass: Tensor | None, alike: Tensor) -> Tensor:
@@ -78,8 +78,8 @@ def plain(plan: Plan, x: Tensor, y: Tensor, temperature: Tensor, bias: Tensor | 
         x, y = _rounded(x), _rounded(y)
     logits = x @ y.mT
     parts = _decisions(plan, logits, bias) if plan.sigmoid else _choices(plan, logits)
-    if plan.share is not None:
-        return together(parts, plan.share)
+    if plan.over is not None:
+        return together(parts, plan.over)
     return parts if parts[1] is not None else parts[0]
 
 

@@ -11,7 +11,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-
 FEW = 2**17
 """Pairs of rows up to which comparing all of them is faster than sorting labels."""
 
@@ -76,9 +75,10 @@ class Halves:
     rows = columns = None
 
     def of_rows(self, y: Tensor) -> Tensor:
-        return y.roll(len(y) // 2, 0)
+        return y.roll(y.shape[0] // 2, 0)
 
-    of_columns = of_rows
+    def of_columns(self, x: Tensor) -> Tensor:
+        return self.of_rows(x)
 
     def picked(self, values: Tensor, dim: int) -> Tensor:
         half = values.shape[0] // 2

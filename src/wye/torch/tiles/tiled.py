@@ -50,8 +50,8 @@ class Tiled:
     def value(self) -> Tensor | Parts:
         """The loss alone."""
         parts = self._parts(self.sides(False), None)
-        if self.plan.share is not None:
-            return together(parts, self.plan.share)
+        if self.plan.over is not None:
+            return together(parts, self.plan.over)
         return parts if parts[1] is not None else parts[0]
 
     def _parts(self, sides: Sides, weights: Weights | None) -> Parts:
@@ -132,12 +132,12 @@ class Tiled:
                 of_y.addcmul_(columns, positives.of_columns(x), value=-1)
 
     def formed(self) -> tuple[Tensor, Gradients]:
-        """The sum of all losses; and its gradients, which still lack the share of each loss."""
+        """The sum of all losses; and its gradients, not divided yet."""
         whole, inner = self.weights(None, None)
         sides = self.sides(True)
         parts = self._parts(sides, inner)
-        assert self.plan.share is not None
-        return together(parts, self.plan.share), self.gradients(sides, whole)
+        assert self.plan.over is not None
+        return together(parts, self.plan.over), self.gradients(sides, whole)
 
     def later(self, rows: Tensor, columns: Tensor | None) -> Gradients:
         """The gradients, after `value`, where each loss counts as much as is given."""
@@ -179,5 +179,3 @@ def _anywhere(logits: Tensor, memory: Memory, tile: Tile, wanted: bool) -> tuple
     """The same for logits of any size."""
     total = F.softplus(logits, threshold=40).sum(1)
     return total, logits.sigmoid_() if wanted else None
-
-
