@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from .check import Check
-from .shapes import Shape
+from .shapes import UNKNOWN, Shape
 
 EQUAL = frozenset({"clip_loss", "siglip_loss", "nt_xent"})
 """Losses of which both sides have as many rows."""
@@ -39,7 +39,8 @@ class ExactContrast(Check):
         self._others(name, known, shapes, rows[0], columns[0])
 
     def _others(self, name: str, known: dict[str, Shape], shapes: Sequence[Shape], rows: int, columns: int) -> None:
-        if not {"label", "target"} & known.keys() and name == "info_nce" and rows > columns:
+        fewer = rows is not UNKNOWN and columns is not UNKNOWN and rows > columns
+        if fewer and name == "info_nce" and not {"label", "target"} & known.keys():
             what = "key i belongs to query i, and there are fewer keys than queries."
             raise self.error(what, self.described(shapes), "give label=... and key_label=..., or target=...")
         wanted: dict[str, Shape] = {"label": (rows,), "key_label": (columns,), "target": (rows, columns)}

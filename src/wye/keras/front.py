@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from ..formula import refusals
+from ..formula.contrast_calls import CONTRASTS
 from ..formula.graph import Axes, Graph, Value
 from ..formula.numeric import compute
 from ..formula.pairs import Contraction
@@ -16,6 +17,7 @@ from . import functions as f
 from . import kernels as k
 from . import loss_kernels, picks, products, structure
 from .kernels import Array, ops
+from .tiles import losses as contrasts
 
 
 def capturing() -> bool:
@@ -97,6 +99,7 @@ REDUCTIONS: dict[str, Callable[..., Array]] = {
 
 KERNELS: dict[str, Any] = {
     **named(f, loss_kernels, structure),
+    **{f"contrast_{name}": getattr(contrasts, name) for name in CONTRASTS},
     "Tensor": k.Tensor,
     "floats": k.FLOATS,
     "square": k.squared,
