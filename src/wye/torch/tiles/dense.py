@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .plan import Gradients, Parts, Plan, Wanted, together
 from .positives import FEW
+from .products import Products
 from .sides import scaled
 
 
@@ -31,13 +32,9 @@ class Dense:
         self.plan, self.temperature, self.bias, self.wanted = plan, temperature, bias, wanted
         self.y = scaled(y, plan.normalize, None)
         self.x = scaled(x, plan.normalize, temperature.reciprocal())
-        self.right, self.left = self.y.rows, self.x.rows
-        if plan.rounded:
-            self.right, self.left = self._rounded(self.right), self._rounded(self.left)
+        self.rounded = Products(plan.rounded).rows
+        self.left, self.right = self.rounded(self.x.rows), self.rounded(self.y.rows)
         self.logits = torch.mm(self.left, self.right.mT)
-
-    def _rounded(self, x: Tensor) -> Tensor:
-        return x.to(torch.bfloat16).to(x.dtype) if self.plan.rounded else x
 
     def value(self) -> Tensor | Parts:
         parts = self._decisions() if self.plan.sigmoid else self._choices()
@@ -74,7 +71,7 @@ class Dense:
         slope = self._slope(rows, columns)
         wanted_x, wanted_y, wanted_temperature, wanted_bias = self.wanted
         of_bias = slope.sum() if wanted_bias else None
-        slope = self._rounded(slope)
+        slope = self.rounded(slope)
         of_x = of_y = total = None
         if self.plan.against_itself:
             of_y, total = self.x.back(torch.mm(slope + slope.mT, self.right))

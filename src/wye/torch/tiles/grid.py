@@ -44,7 +44,7 @@ def stripes(rows: int, columns: int, edge: int = EDGE) -> list[list[Tile]]:
     computed twice.
     """
     high = min(edge, KEPT * edge * edge // max(columns, 1))
-    if high < edge // 8:
+    if high < max(1, edge // 8):
         high = edge
     wide = edge * edge // max(high, 1)
     return [[Tile(own, other) for other in slices(columns, wide)] for own in slices(rows, high)]
@@ -54,6 +54,12 @@ def triangle(rows: int, edge: int = EDGE) -> list[list[Tile]]:
     """Tiles of rows against themselves, those below the diagonal left out: they are the transposed ones above it."""
     own = slices(rows, edge)
     return [[Tile(first, second, first is second) for place, first in enumerate(own) for second in own[place:]]]
+
+
+def square(rows: int, edge: int = EDGE) -> list[list[Tile]]:
+    """The same with those below the diagonal, each row of tiles for itself."""
+    own = slices(rows, edge)
+    return [[Tile(first, second, first is second) for second in own] for first in own]
 
 
 class Memory:

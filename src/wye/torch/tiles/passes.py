@@ -40,6 +40,11 @@ class Sides:
         # Gathered transposed: a product whose left side is transposed is the slower one.
         self._of_y = self.y.new_zeros(shape, len(self.y)) if self.wanted[1] and not self.against_itself else None
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether logits are the same both ways; rounded ones are not."""
+        return self.against_itself and not self.products.rounded
+
     def logits(self, tile: Tile, out: Tensor) -> Tensor:
         return self.products.multiply(self._x[tile.rows], self._y[tile.columns], out)
 
@@ -47,7 +52,7 @@ class Sides:
         """Adds what the slopes of a tile's logits make of the gradients."""
         if self._of_x is not None:
             self.products.add(self._of_x[tile.rows], slope, self._y[tile.columns])
-        if self.against_itself and self._of_x is not None and not tile.diagonal:
+        if self.against_itself and self._of_x is not None and not (self.symmetric and tile.diagonal):
             self.products.add(self._of_x[tile.columns], slope.mT, self._y[tile.rows])
         if self._of_y is not None:
             self.products.add(self._of_y[:, tile.columns], self._x[tile.rows].mT, slope)
@@ -60,7 +65,7 @@ class Sides:
 def groups(sides: Sides, both: bool, edge: int) -> list[list[Tile]]:
     """The tiles, in groups of which all are read before any has a slope."""
     if sides.against_itself:
-        return grid.triangle(len(sides.x), edge)
+        return (grid.triangle if sides.symmetric else grid.square)(len(sides.x), edge)
     return (grid.tiles if both else grid.stripes)(len(sides.x), len(sides.y), edge)
 
 

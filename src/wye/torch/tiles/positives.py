@@ -5,7 +5,6 @@ Their part of a loss is linear in the logits, so it needs no tiles: the rows tha
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -119,28 +118,36 @@ class ByLabel(Written):
     def __init__(self, label: Tensor, other: Tensor | None = None, itself: bool = True, each: bool = False) -> None:
         self._label, self._other, self._itself, self._each = label, other, itself, each
         self._written: Tensor | None = None
+        self._grouped: tuple[Tensor, Tensor, int] | None = None
+        self._counted: Tensor | None = None
 
-    @cached_property
     def _places(self) -> tuple[Tensor, Tensor, int]:
         """Which group each row, and each column, is in; and how many groups there are."""
-        if self._other is None:
-            found, place = torch.unique(self._label, return_inverse=True)
-            return place, place, len(found)
-        found, place = torch.unique(torch.cat([self._label, self._other]), return_inverse=True)
-        return place[: len(self._label)], place[len(self._label) :], len(found)
+        if self._grouped is None:
+            known = self._label if self._other is None else torch.cat([self._label, self._other])
+            found, place = torch.unique(known, return_inverse=True)
+            rows = len(self._label)
+            other = place if self._other is None else place[rows:]
+            self._grouped = place[:rows], other, len(found)
+        return self._grouped
 
     def _alike(self) -> Tensor:
         """Which are of one label."""
         found = self._label.unsqueeze(1) == (self._label if self._other is None else self._other)
         return found if self._itself else found.fill_diagonal_(False)
 
-    @cached_property
+    @property
     def count(self) -> Tensor:
         """How many columns belong to each row."""
+        if self._counted is None:
+            self._counted = self._count()
+        return self._counted
+
+    def _count(self) -> Tensor:
         columns = self._label if self._other is None else self._other
         if torch.compiler.is_compiling() or len(self._label) * len(columns) <= FEW:
             return self._alike().sum(1)
-        own, other, groups = self._places
+        own, other, groups = self._places()
         return torch.bincount(other, minlength=groups)[own] - (0 if self._itself else 1)
 
     @property
@@ -162,15 +169,15 @@ class ByLabel(Written):
         return x if self._each else x / self.count.clamp(min=1).unsqueeze(1).to(x.dtype)
 
     def _summed(self, x: Tensor, into: Tensor, back: Tensor) -> Tensor:
-        sums = x.new_zeros(self._places[2], x.shape[1]).index_add(0, into, x)[back]
+        sums = x.new_zeros(self._places()[2], x.shape[1]).index_add(0, into, x)[back]
         return sums if self._itself else sums - x
 
     def of_rows(self, y: Tensor) -> Tensor:
-        own, other, _ = self._places
+        own, other, _ = self._places()
         return self._weighted(self._summed(y, other, own))
 
     def of_columns(self, x: Tensor) -> Tensor:
-        own, other, _ = self._places
+        own, other, _ = self._places()
         return self._summed(self._weighted(x), own, other)
 
 

@@ -47,26 +47,26 @@ class Sums(Protocol):
         ...
 
 
-def sums_of(x: Tensor, columns: int | None, against_itself: bool, bound: float) -> Sums:
+def sums_of(x: Tensor, columns: int | None, symmetric: bool, bound: float) -> Sums:
     """Nothing summed up yet.
 
     Args:
         x: the rows.
         columns: how many columns there are; None where they are not summed up.
-        against_itself: whether columns are the rows, and no row meets itself.
+        symmetric: whether columns are the rows: what is read of one side counts for the other as well.
         bound: what no logit exceeds, up or down.
     """
     count = len(x) * (columns or len(x))
     small = bound + math.log(max(count, 1)) <= SPAN.get(x.dtype, 0.0)
-    return (Plain if small else Online)(x, columns, against_itself)
+    return (Plain if small else Online)(x, columns, symmetric)
 
 
 class Plain:
     """Sums of exponentials as they are."""
 
-    def __init__(self, x: Tensor, columns: int | None, against_itself: bool) -> None:
+    def __init__(self, x: Tensor, columns: int | None, symmetric: bool) -> None:
         self.rows = x.new_zeros(len(x))
-        self.columns = self.rows if against_itself else None if columns is None else x.new_zeros(columns)
+        self.columns = self.rows if symmetric else None if columns is None else x.new_zeros(columns)
 
     def again(self, logits: Tensor, tile: Tile) -> None:
         logits.exp_()
@@ -94,11 +94,11 @@ class Plain:
 class Online:
     """Sums of exponentials less the largest logit of the row, or column, so far."""
 
-    def __init__(self, x: Tensor, columns: int | None, against_itself: bool) -> None:
+    def __init__(self, x: Tensor, columns: int | None, symmetric: bool) -> None:
         lowest = torch.finfo(x.dtype).min
         self.rows = x.new_zeros(len(x)), x.new_full((len(x),), lowest)
         self.columns = self.rows
-        if not against_itself:
+        if not symmetric:
             self.columns = None if columns is None else (x.new_zeros(columns), x.new_full((columns,), lowest))
 
     def again(self, logits: Tensor, tile: Tile) -> None:

@@ -31,16 +31,18 @@ class Tiled:
         self.scale = temperature.reciprocal()
         self.y = scaled(y, plan.normalize, None)
         self.x = scaled(x, plan.normalize, self.scale)
+        self.products = Products(plan.rounded)
+        self.left, self.right = self.products.rows(self.x.rows), self.products.rows(self.y.rows)
         self.sums: Sums | None = None
 
     def sides(self, wanted: bool) -> Sides:
         of_x, of_y, of_temperature, _ = self.wanted
         sides = (of_x or of_temperature or (self.plan.against_itself and of_y), of_y) if wanted else (False, False)
-        return Sides(self.x.rows, self.y.rows, self.plan.against_itself, sides, Products(self.plan.rounded))
+        return Sides(self.left, self.right, self.plan.against_itself, sides, self.products)
 
     def bound(self) -> float:
         """What no logit exceeds; infinite where finding out would hold up an accelerator."""
-        x, y = self.x.rows, self.y.rows
+        x, y = self.left, self.right
         if x.device.type != "cpu" or not len(x) or not len(y):
             return torch.inf if len(x) and len(y) else 0.0
         if self.plan.normalize:
@@ -56,23 +58,23 @@ class Tiled:
 
     def _parts(self, sides: Sides, weights: Weights | None) -> Parts:
         plan, positives = self.plan, self.plan.positives
-        alike = _along(self.x.rows, positives.of_rows(self.y.rows))
+        alike = _along(self.left, positives.of_rows(self.right))
         if plan.sigmoid:
             found = self._decisions(sides, None if weights is None else weights.rows) - alike
             return found if self.bias is None else found - self.bias * self._mass(), None
-        columns = len(self.y.rows) if plan.both else None
-        self.sums = sums_of(self.x.rows, columns, plan.against_itself, self.bound())
+        columns = len(self.right) if plan.both else None
+        self.sums = sums_of(self.left, columns, sides.symmetric, self.bound())
         passes.run(sides, self.sums, weights, plan.both, plan.edge)
         rows, columns_too = self.sums.logs()
         found = logarithms(rows, positives.rows, alike)
         if not plan.both or columns_too is None:
             return found, None
-        alike = _along(self.y.rows, positives.of_columns(self.x.rows))
+        alike = _along(self.right, positives.of_columns(self.left))
         return found, logarithms(columns_too, positives.columns, alike)
 
     def _decisions(self, sides: Sides, weights: Tensor | None) -> Tensor:
         """Σ_j softplus(L_ij) of each row."""
-        bias = self.x.rows.new_zeros(()) if self.bias is None else self.bias
+        bias = self.left.new_zeros(()) if self.bias is None else self.bias
         on_processor = bias.device.type == "cpu"
         entry = _bounded if on_processor and self.bound() + abs(float(bias)) <= _FAR[bias.dtype] else _anywhere
         total, self.of_bias = passes.each(sides, bias, entry, weights, self.wanted[3], self.plan.edge)
@@ -87,11 +89,11 @@ class Tiled:
         """What each loss counts for, 1 where nothing is given, and what the logarithm in it counts for."""
         positives, both = self.plan.positives, self.plan.both
         if rows is None:
-            rows = self.x.rows.new_ones(len(self.x.rows))
-            columns = self.y.rows.new_ones(len(self.y.rows)) if both else None
+            rows = self.left.new_ones(len(self.left))
+            columns = self.right.new_ones(len(self.right)) if both else None
         inner = rows if self.plan.sigmoid or positives.rows is None else rows * positives.rows
         if self.plan.against_itself:
-            return Weights(rows), Weights(inner, inner)
+            return Weights(rows), Weights(inner, None if self.plan.rounded else inner)
         if columns is None or positives.columns is None:
             return Weights(rows, columns), Weights(inner, columns)
         return Weights(rows, columns), Weights(inner, columns * positives.columns)
@@ -116,7 +118,7 @@ class Tiled:
 
     def _less_positives(self, of_x: Tensor | None, of_y: Tensor | None, weights: Weights) -> None:
         positives, rows = self.plan.positives, weights.rows.unsqueeze(1)
-        x, y = self.x.rows, self.y.rows
+        x, y = self.left, self.right
         if self.plan.against_itself:
             if of_x is not None:
                 of_x.addcmul_(rows, positives.of_rows(y), value=-1).sub_(positives.of_columns(rows * y))
