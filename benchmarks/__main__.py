@@ -8,7 +8,7 @@ import time
 
 import torch
 
-from . import axes, graphs, idle, join, keras_rows, loops, skipped, start, switch, watch, when
+from . import axes, graphs, idle, join, keras_rows, loops, skipped, start, switch, tiles, watch, when
 from .memory import warm_heap
 from .table import table
 from .timing import versions
@@ -32,6 +32,7 @@ GROUPS = {
         "Switch over all branches and a choice, When over its block on the full batch, in a tf.function",
         keras_rows.flow_rows,
     ),
+    "tiles": ("contrastive losses in tiles over the plain forms, forward and backward", tiles.rows),
     "axes": ("named axes over the fastest form written by hand, forward and backward", axes.rows),
 }
 
