@@ -140,7 +140,10 @@ def timed(case: Case) -> list[Row]:
     own = milliseconds(samples.median("ours"))
     return [
         Row(
-            f"{case.name}, {name}", samples.ratio("ours", name), limit, f"{own} for {milliseconds(samples.median(name))}"
+            f"{case.name}, {name}",
+            samples.ratio("ours", name),
+            limit,
+            f"{own} for {milliseconds(samples.median(name))}",
         )
         for name, (_, limit) in case.peers.items()
     ]

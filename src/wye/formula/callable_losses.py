@@ -132,9 +132,13 @@ class Losses:
         return self._value("pair_margin", {"a": a, "b": b, "label": label}, reduction=reduction, **options)
 
     def _value(self, name: str, values: dict[str, Any], **options: Any) -> Any:
-        given = tuple((key, _constant(name, key, value)) for key, value in options.items())
-        extra = tuple(key for key in FUNCTIONS[name].extra if values.get(key) is not None)
-        values = {key: values[key] for key in (*FUNCTIONS[name].values, *extra)}
+        function = FUNCTIONS[name]
+        usual = function.options
+        given = tuple(
+            (key, value if value is usual[key] else _constant(name, key, value)) for key, value in options.items()
+        )
+        extra = tuple(key for key in function.extra if values.get(key) is not None)
+        values = {key: values[key] for key in (*function.values, *extra)}
         return self._evaluate(_text(name, extra, given), **values)
 
 

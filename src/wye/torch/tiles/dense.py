@@ -5,8 +5,6 @@ At this size calls cost more than numbers, and autograd would call twice as ofte
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,6 +13,9 @@ from .plan import Gradients, Parts, Plan, Wanted, together
 from .positives import FEW
 from .products import Products
 from .sides import scaled
+
+NEVER = -1e30
+"""A logit that no row chooses; finite, for what does not belong together weighs 0, and 0 times it is 0."""
 
 
 def fits(plan: Plan, x: Tensor, y: Tensor) -> bool:
@@ -31,7 +32,8 @@ class Dense:
     ) -> None:
         self.plan, self.temperature, self.bias, self.wanted = plan, temperature, bias, wanted
         self.y = scaled(y, plan.normalize, None)
-        self.x = scaled(x, plan.normalize, temperature.reciprocal())
+        scale = temperature.reciprocal()
+        self.x = self.y.times(scale) if plan.against_itself else scaled(x, plan.normalize, scale)
         self.rounded = Products(plan.rounded).rows
         self.left, self.right = self.rounded(self.x.rows), self.rounded(self.y.rows)
         self.logits = torch.mm(self.left, self.right.mT)
@@ -50,10 +52,8 @@ class Dense:
     def _choices(self) -> Parts:
         plan = self.plan
         if plan.against_itself:
-            self.logits.fill_diagonal_(-math.inf)
+            self.logits.fill_diagonal_(NEVER)
         self.logs = torch.log_softmax(self.logits, 1)
-        if plan.against_itself:
-            self.logs.fill_diagonal_(0)
         rows = plan.positives.picked(self.logs, 1).neg()
         if not plan.both:
             return rows, None
@@ -93,8 +93,6 @@ class Dense:
                 slope.mul_(rows.unsqueeze(1))
             return plan.positives.less(slope, rows, 1)
         slope = _counted(self.logs.exp(), rows, plan.positives.rows, 1)
-        if plan.against_itself:
-            slope.fill_diagonal_(0)
         if plan.both:
             slope.add_(_counted(self.down.exp(), columns, plan.positives.columns, 0))
             slope = plan.positives.less(slope, columns, 0)

@@ -33,6 +33,10 @@ class Scaled:
     unit: bool
     scale: Tensor | None
 
+    def times(self, scale: Tensor) -> Scaled:
+        """The same rows, times a scale."""
+        return Scaled(self.rows * scale, scale if self.factor is None else self.factor * scale, self.unit, scale)
+
     def back(self, slope: Tensor) -> tuple[Tensor, Tensor]:
         """The gradient in the rows given, into the memory of `slope`; and the sum of rows times slope."""
         along = (self.rows * slope).sum(1, keepdim=True)

@@ -30,7 +30,7 @@ class Tiled:
         self.plan, self.temperature, self.bias, self.wanted = plan, temperature, bias, wanted
         self.scale = temperature.reciprocal()
         self.y = scaled(y, plan.normalize, None)
-        self.x = scaled(x, plan.normalize, self.scale)
+        self.x = self.y.times(self.scale) if plan.against_itself else scaled(x, plan.normalize, self.scale)
         self.products = Products(plan.rounded)
         self.left, self.right = self.products.rows(self.x.rows), self.products.rows(self.y.rows)
         self.sums: Sums | None = None
