@@ -59,7 +59,8 @@ class Sides:
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
         """Of the logits: slopes @ y, and slopes.T @ x."""
-        return self._of_x, None if self._of_y is None else self._of_y.mT.contiguous()
+        of_y, self._of_y = self._of_y, None
+        return self._of_x, None if of_y is None else of_y.mT.contiguous()
 
 
 def groups(sides: Sides, both: bool, edge: int) -> list[list[Tile]]:
@@ -72,7 +73,8 @@ def groups(sides: Sides, both: bool, edge: int) -> list[list[Tile]]:
 def run(sides: Sides, sums: Sums, weights: Weights | None, both: bool, edge: int = grid.EDGE) -> None:
     """Reads all tiles into `sums`; where weights are given, gathers the gradients of the weighted logarithms too."""
     cut = groups(sides, both, edge)
-    memory = Memory(cut, 1 if weights is None else grid.KEPT, sides.x)
+    fits = max(map(len, cut), default=0) <= grid.KEPT  # to keep a few of many would cost more than it saves
+    memory = Memory(cut, grid.KEPT if fits and weights is not None else 1, sides.x)
     for group in cut:
         found = torch.empty(0)
         last = len(group) - 1

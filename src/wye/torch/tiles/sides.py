@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+LARGE = 2**18
+"""Numbers from which one more copy of the rows counts."""
+
 
 def inverse_norm(x: Tensor) -> Tensor:
     """1 / norm of each row, (N, 1); 0 for rows of zeros, whose gradient is 0 then as well."""
@@ -15,6 +18,13 @@ def inverse_norm(x: Tensor) -> Tensor:
     if torch.is_grad_enabled():
         return norm.masked_fill(norm == 0, math.inf).reciprocal()
     return norm.reciprocal_().nan_to_num_(math.nan, 0.0)
+
+
+def along_rows(x: Tensor, y: Tensor) -> Tensor:
+    """The sum of x * y along each row, (N, 1); of many rows without their product in memory."""
+    if x.numel() < LARGE:
+        return (x * y).sum(1, keepdim=True)
+    return torch.bmm(x.unsqueeze(1), y.unsqueeze(2)).squeeze(2)
 
 
 @dataclass
@@ -39,7 +49,7 @@ class Scaled:
 
     def back(self, slope: Tensor) -> tuple[Tensor, Tensor]:
         """The gradient in the rows given, into the memory of `slope`; and the sum of rows times slope."""
-        along = (self.rows * slope).sum(1, keepdim=True)
+        along = along_rows(self.rows, slope)
         total = along.sum()
         if self.factor is not None:
             slope.mul_(self.factor)
