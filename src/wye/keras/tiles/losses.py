@@ -12,6 +12,8 @@ from ..kernels import COMPLEX, FLOATS, WHOLE, Array, alike, dtype_name, ops
 from ..products import lengths
 from .stripes import Contrast, Weights, same_place
 
+Belonging = tuple[Weights, tuple[Array, ...], Array | None]
+
 
 def info_nce(
     query: Array,
@@ -28,8 +30,8 @@ def info_nce(
     """Each query against all keys."""
     if _is_symbol(query, key):
         return _symbol(query, key, reduction)
-    weights, count = _belonging("info_nce", query, key, label, key_label, target)
-    rows, _ = _found(Contrast(weights), query, key, temperature, 0.0, normalize, multiply)
+    weights, arrays, count = _belonging("info_nce", query, key, label, key_label, target)
+    rows, _ = _found(Contrast(weights, arrays), query, key, temperature, 0.0, normalize, multiply)
     return _reduced(_dtype(query, key), rows, count, reduction)
 
 
@@ -47,8 +49,8 @@ def clip_loss(
     """Each row of a against all of b, and each of b against all of a."""
     if _is_symbol(a, b):
         return _symbol(a, b, reduction)
-    weights, count = _belonging("clip_loss", a, b, label, label, target)
-    rows, columns = _found(Contrast(weights, both=True), a, b, temperature, 0.0, normalize, multiply)
+    weights, arrays, count = _belonging("clip_loss", a, b, label, label, target)
+    rows, columns = _found(Contrast(weights, arrays, both=True), a, b, temperature, 0.0, normalize, multiply)
     return _reduced(_dtype(a, b), (rows + columns) / 2, count, reduction)
 
 
@@ -67,8 +69,8 @@ def siglip_loss(
     """Every pair by itself."""
     if _is_symbol(a, b):
         return _symbol(a, b, reduction)
-    weights, _ = _belonging("siglip_loss", a, b, label, label, target, each=True)
-    rows, _ = _found(Contrast(weights, sigmoid=True), a, b, temperature, bias, normalize, multiply)
+    weights, arrays, _ = _belonging("siglip_loss", a, b, label, label, target, each=True)
+    rows, _ = _found(Contrast(weights, arrays, sigmoid=True), a, b, temperature, bias, normalize, multiply)
     return _reduced(_dtype(a, b), rows, None, reduction)
 
 
@@ -93,8 +95,8 @@ def sup_con(
     if _is_symbol(x, label):
         return _symbol(x, x, reduction)
     _check_whole(label)
-    weights, count = _by_label(label, label, False, apart=True)
-    rows, _ = _found(Contrast(weights, against_itself=True), x, x, temperature, 0.0, normalize, multiply)
+    weights, arrays, count = _by_label(label, label, False, apart=True)
+    rows, _ = _found(Contrast(weights, arrays, against_itself=True), x, x, temperature, 0.0, normalize, multiply)
     return _reduced(_dtype(x, x), rows, count, reduction)
 
 
@@ -124,15 +126,15 @@ def _belonging(
     other: Array | None,
     target: Array | None,
     each: bool = False,
-) -> tuple[Weights, Array | None]:
-    """How much columns belong to rows; and where some rows have none, how many each has."""
+) -> Belonging:
+    """How much columns belong to rows, and of what that is made; and where some rows have none, how many each has."""
     if target is not None:
         if label is not None or other is not None:
             raise refusals.two_targets(name)
         given = ops.stop_gradient(target)
-        return lambda start, rows: ops.slice(given, (start, 0), (rows, ops.shape(given)[1])), None
+        return lambda start, rows, given: ops.slice(given, (start, 0), (rows, ops.shape(given)[1])), (given,), None
     if label is None and other is None:
-        return lambda start, rows: same_place(start, rows, ops.shape(b)[0]), None
+        return lambda start, rows: same_place(start, rows, ops.shape(b)[0]), (), None
     if label is None or other is None:
         raise refusals.labels_of_one_side(name)
     for one in (label, other):
@@ -140,21 +142,24 @@ def _belonging(
     return _by_label(label, other, each)
 
 
-def _by_label(label: Array, other: Array, each: bool, apart: bool = False) -> tuple[Weights, Array]:
+def _by_label(label: Array, other: Array, each: bool, apart: bool = False) -> Belonging:
     label, other = ops.cast(label, WHOLE), ops.cast(other, WHOLE)
     order = ops.sort(other)
-    count = ops.searchsorted(order, label, side="right") - ops.searchsorted(order, label, side="left")
+    rank = ops.searchsorted(order, label, side="left")
+    count = ops.searchsorted(order, label, side="right") - rank
+    own = ops.cast(ops.where(count > 0, rank, -1), "float32")
+    theirs = ops.cast(ops.searchsorted(order, other, side="left"), "float32")
     count = ops.maximum(count - int(apart), 0)
     share = ops.cast(ops.maximum(count, 1), "float32")
 
-    def weights(start: Any, rows: Any) -> Array:
-        found = ops.equal(ops.expand_dims(ops.slice(label, (start,), (rows,)), 1), other)
+    def weights(start: Any, rows: Any, own: Array, theirs: Array, share: Array) -> Array:
+        found = ops.equal(ops.expand_dims(ops.slice(own, (start,), (rows,)), 1), theirs)
         if apart:
-            found = ops.logical_and(found, ops.logical_not(same_place(start, rows, ops.shape(other)[0])))
+            found = ops.logical_and(found, ops.logical_not(same_place(start, rows, ops.shape(theirs)[0])))
         found = ops.cast(found, "float32")
         return found if each else found / ops.expand_dims(ops.slice(share, (start,), (rows,)), 1)
 
-    return weights, count
+    return weights, (own, theirs, share), count
 
 
 def _found(

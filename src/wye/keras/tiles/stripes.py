@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import FormulaError
@@ -19,8 +19,8 @@ HIGH = 256
 FEW = 2**17
 """Logits up to which the plain form is as fast."""
 
-Weights = Callable[[Any, Any], Array]
-"""From the first row and the number of rows to their weights: how much each column belongs to each of them."""
+Weights = Callable[..., Array]
+"""From the first row, the number of rows and the arrays of a loss to how much each column belongs to each row."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,14 @@ class Contrast:
 
     Args:
         weights: P, in stripes.
+        arrays: floats of which P is made; no gradient goes through them.
         both: whether columns have losses too.
         against_itself: whether no row meets the column of its own place.
         sigmoid: whether each pair is a decision of its own.
     """
 
     weights: Weights
+    arrays: tuple[Array, ...] = ()
     both: bool = False
     against_itself: bool = False
     sigmoid: bool = False
@@ -60,7 +62,7 @@ class Contrast:
 
     def _plain(self, x: Array, y: Array, bias: Array, count: Sizes) -> tuple[Array, Array]:
         logits, finite = self._logits(x, y, bias, 0, count)
-        weights = ops.cast(self.weights(0, count[0]), x.dtype)
+        weights = ops.cast(self.weights(0, count[0], *self.arrays), x.dtype)
         alike = weights * finite
         if self.sigmoid:
             rows = ops.sum(ops.softplus(logits) - alike, 1)
@@ -72,16 +74,18 @@ class Contrast:
 
     def _striped(self, x: Array, y: Array, bias: Array, count: Sizes) -> tuple[Array, Array]:
         @ops.custom_gradient
-        def found(x: Array, y: Array, bias: Array) -> tuple[tuple[Array, Array], Callable[..., Any]]:
-            rows, columns, logs = self._forward(x, y, bias, count)
+        def found(x: Array, y: Array, bias: Array, *arrays: Array) -> tuple[tuple[Array, Array], Callable[..., Any]]:
+            own = replace(self, arrays=arrays)  # JAX keeps none of what stands around a gradient of its own
+            rows, columns, logs = own._forward(x, y, bias, count)
 
-            def gradient(*upstream: Any, **_: Any) -> tuple[Array, Array, Array]:
+            def gradient(*upstream: Any, **_: Any) -> tuple[Array, ...]:
                 of_rows, of_columns = upstream[0] if len(upstream) == 1 else upstream
-                return tuple(map(_once, self._backward(x, y, bias, count, logs, of_rows, of_columns)))  # type: ignore[return-value]
+                slopes = own._backward(x, y, bias, count, logs, of_rows, of_columns)
+                return (*map(_once, slopes), *map(ops.zeros_like, arrays))
 
             return (rows, columns), gradient
 
-        return found(x, y, bias)
+        return found(x, y, bias, *self.arrays)
 
     def _forward(
         self, x: Array, y: Array, bias: Array, count: Sizes
@@ -93,7 +97,7 @@ class Contrast:
         def step(start: Any, high: Any, carry: tuple[Array, ...]) -> tuple[Array, ...]:
             rows, logs, peak, total, alike, mass = carry
             logits, finite = self._logits(_stripe(x, start, high), y, bias, start, (high, count[1]))
-            weights = ops.cast(self.weights(start, high), x.dtype)
+            weights = ops.cast(self.weights(start, high, *self.arrays), x.dtype)
             pulled = weights * finite
             if self.sigmoid:
                 own = ops.sum(ops.softplus(logits) - pulled, 1)
@@ -130,7 +134,7 @@ class Contrast:
             of_x, of_y, of_bias = carry
             part = _stripe(x, start, high)
             logits, _ = self._logits(part, y, bias, start, (high, count[1]))
-            weights = ops.cast(self.weights(start, high), x.dtype)
+            weights = ops.cast(self.weights(start, high, *self.arrays), x.dtype)
             own = ops.expand_dims(_stripe(of_rows, start, high), 1)
             if self.sigmoid:
                 slope = own * (ops.sigmoid(logits) - weights)

@@ -73,7 +73,8 @@ def test_the_size_of_the_tiles_does_not_matter(case: str, temperature: float, re
             found = value_and_slopes(case, given, reduction=reduction)
         torch.testing.assert_close(found[0], expected[0], rtol=1e-6, atol=3e-7 / temperature)  # of the logits
         for one, other in zip(found[1:], expected[1:], strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6 * float(other.abs().max()))
+            # a logit of 100 is rounded by 4e-6, and so is its exponential
+            torch.testing.assert_close(one, other, rtol=1e-5 + 3e-7 / temperature, atol=1e-6 * float(other.abs().max()))
 
 
 @every_case
