@@ -8,7 +8,23 @@ import time
 
 import torch
 
-from . import axes, balance, edges, graphs, idle, join, keep, keras_rows, loops, skipped, start, switch, watch, when
+from . import (
+    axes,
+    balance,
+    edges,
+    graphs,
+    idle,
+    join,
+    keep,
+    keras_rows,
+    loops,
+    skipped,
+    start,
+    switch,
+    tiles,
+    watch,
+    when,
+)
 from .memory import warm_heap
 from .table import table
 from .timing import versions
@@ -35,6 +51,7 @@ GROUPS = {
         "Switch over all branches and a choice, When over its block on the full batch, in a tf.function",
         keras_rows.flow_rows,
     ),
+    "tiles": ("contrastive losses in tiles over the plain forms, forward and backward", tiles.rows),
     "axes": ("named axes over the fastest form written by hand, forward and backward", axes.rows),
 }
 

@@ -33,7 +33,9 @@ def page() -> str:
         ]
         blocks.append("\n".join([f"## {title}\n", "| function | mathematics |", "|---|---|", *rows]))
     policy = (losses.__doc__ or "").partition("\n\n")[2].strip()
-    formulas = [f"`{loss.name}` ({loss.source}):\n\n```\n{loss.text()}\n```" for loss in losses.CATALOGUE.values()]
+    formulas = [
+        f"`{loss.name}` ({loss.source}):\n\n```\n{loss.text()}\n```" for loss in losses.NAMED.values() if loss.lines
+    ]
     return "\n\n".join([*blocks, f"## The catalogue\n\n{policy}", FORMULAS, *formulas]) + "\n"
 
 

@@ -12,6 +12,7 @@ from typing import cast
 from ..errors import FormulaError, RangeError
 from .axes import shown
 from .check import Capturing, Check, Tensor
+from .contrast_shapes import ExactContrast
 from .cures import bare, both_named, cure, cure_count, miscounted, stretched, with_names
 from .graph import REST, SAMPLE, Axes, Guard
 from .room import Concat, ExpandAs, Free, Product, Room, Stack, Take
@@ -249,6 +250,7 @@ CHECKS: dict[str, type[Check]] = {
     "exact_cross_entropy": ExactClasses,
     "exact_pair": ExactPair,
     "exact_axes": ExactAxes,
+    "exact_contrast": ExactContrast,
 }
 WITH_LEAVES = frozenset({"room", "concat", "stack", "take", "expand_as", "free", "product"})
 """Checks that compare with the largest of all that comes in."""

@@ -16,6 +16,8 @@ WORDS: dict[str, tuple[Option, ...]] = {
     "reduction": ("mean", "sum", "none"),
     "dtype": DTYPES,
     **dict.fromkeys(("keepdims", "full", "log_input", "swap"), (True, False)),
+    "normalize": (True, False),
+    "multiply": ("bfloat16",),
 }
 
 

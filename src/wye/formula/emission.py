@@ -221,6 +221,14 @@ def _pair(writer: Writer, value: Value) -> str:
     return f"{writer.kernel('pair')}({writer.constant(recipe)}, {writer.all_of(value.args)})"
 
 
+def _contrast(writer: Writer, value: Value) -> str:
+    """Everything by keyword, for some may be left out."""
+    name, roles, *options = value.facts
+    words = [f"{role}={word}" for role, word in zip(roles, writer.mixed(value), strict=True)]  # type: ignore[call-overload]
+    words += [f"{key}={constant!r}" for key, constant in options]  # type: ignore[misc]
+    return f"{writer.kernel(f'contrast_{name}')}({', '.join(words)})"
+
+
 def _contract(writer: Writer, value: Value) -> str:
     axes, lost, kept, mean = value.facts
     planner = writer.front.kernels["contraction"](axes, lost, kept, mean)
@@ -291,6 +299,7 @@ EXPRESSIONS: dict[str, Callable[[Writer, Value], str]] = {
     "loss_rows": _named_kernel("loss_rows"),
     "edge_loss": _edge_loss,
     **{name: _kernel(name) for name in ("ids", "signs", "full", "as_given")},
+    "contrast": _contrast,
     "broadcast": _kernel("broadcast"),
     "view": _view,
     "spread": _spread,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .axes import shown
 from .contraction import Factor, contract, product_value
+from .contrast_calls import CONTRASTS, contrast
 from .formula_losses import expanded, full, orders
 from .graph import REST, SAMPLE, Axes, Graph, Guard, Kind, Value, with_kind
 from .losses import CATALOGUE
@@ -19,6 +20,8 @@ PAIRS = frozenset({"pair", "pair_margin"})
 
 def loss(reader: Reader, name: str, nodes: Values, axes: Axes, options: Options, span: Span) -> Value:
     """The value of a loss of the catalogue: of a kernel where there is one, else of its formula."""
+    if name in CONTRASTS:
+        return contrast(reader, name, nodes, options, span)
     if "edges" in nodes:
         return _of_edges(reader, name, nodes, options, span)
     if not CATALOGUE[name].kernel:

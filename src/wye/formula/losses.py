@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from ..errors import InputError, did_you_mean
 from .catalogue.classes import CLASSES
+from .catalogue.contrasts import CONTRASTS
 from .catalogue.densities import DENSITIES
 from .catalogue.differences import DIFFERENCES
 from .catalogue.graphs import GRAPHS
@@ -31,8 +32,8 @@ from .catalogue.pairs import PAIRS
 
 CATALOGUE: dict[str, Loss] = {loss.name: loss for loss in (*DIFFERENCES, *CLASSES, *DENSITIES, *OVERLAPS, *PAIRS)}
 
-NAMED: dict[str, Loss] = {**CATALOGUE, **{loss.name: loss for loss in GRAPHS}}
-"""All named losses: those of the catalogue, and those that no formula says."""
+NAMED: dict[str, Loss] = {**CATALOGUE, **{loss.name: loss for loss in (*CONTRASTS, *GRAPHS)}}
+"""All named losses: those of the catalogue, those that compare every row with every other, and those over graphs."""
 
 
 def written(loss: Loss) -> str:

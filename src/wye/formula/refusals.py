@@ -149,3 +149,22 @@ def no_class_ids(dtype: object, target: Shape, logits: Shape) -> KernelError:
         f"{_plain(dtype)} of shape {target} for logits {logits}",
         "cast(target, dtype='int64')",
     )
+
+
+def fractional_labels(dtype: object) -> KernelError:
+    return KernelError(
+        "labels that say which rows belong together are whole numbers.",
+        f"{_plain(dtype)}",
+        "cast(label, dtype='int64'); weights for all pairs are given as target=...",
+    )
+
+
+def two_targets(name: str) -> KernelError:
+    what = f"`{name}` is told twice which rows belong together."
+    return KernelError(what, "`label` and `target`", "give one of them", FormulaError)
+
+
+def labels_of_one_side(name: str) -> KernelError:
+    what = f"`{name}` compares the labels of queries with those of keys."
+    fix = f"write {name}(query, key, temperature, label=label, key_label=key_label)"
+    return KernelError(what, "one of `label` and `key_label`", fix, FormulaError)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from ..formula import refusals
+from ..formula.contrast_calls import CONTRASTS
 from ..formula.graph import Axes, Graph, Value
 from ..formula.numeric import compute
 from ..formula.pairs import Contraction
@@ -16,6 +17,7 @@ from . import edge_losses, loss_kernels, picks, products, structure
 from . import functions as f
 from . import kernels as k
 from .kernels import Array, ops
+from .tiles import losses as contrasts
 
 
 def capturing() -> bool:
@@ -99,6 +101,7 @@ KERNELS: dict[str, Any] = {
     **named(f, loss_kernels, structure),
     "loss_edge_cosine_loss": edge_losses.edge_cosine_loss,
     "loss_edge_distance_loss": edge_losses.edge_distance_loss,
+    **{f"contrast_{name}": getattr(contrasts, name) for name in CONTRASTS},
     "Tensor": k.Tensor,
     "floats": k.FLOATS,
     "square": k.squared,

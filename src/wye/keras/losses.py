@@ -12,6 +12,7 @@ from .evaluation import evaluate
 
 __all__ = [
     "binary_cross_entropy",
+    "clip_loss",
     "cosine_embedding",
     "cross_entropy",
     "dice",
@@ -22,6 +23,7 @@ __all__ = [
     "gaussian_nll",
     "hinge",
     "huber",
+    "info_nce",
     "jaccard",
     "js_divergence",
     "kl_divergence",
@@ -30,13 +32,16 @@ __all__ = [
     "margin_ranking",
     "mse",
     "nll",
+    "nt_xent",
     "pair",
     "pair_margin",
     "poisson_nll",
     "quantile",
     "show",
+    "siglip_loss",
     "smooth_l1",
     "squared_hinge",
+    "sup_con",
     "triplet",
     "triplet_cosine",
     "tversky",
@@ -71,3 +76,8 @@ triplet = _LOSSES["triplet"]
 triplet_cosine = _LOSSES["triplet_cosine"]
 edge_cosine_loss = _LOSSES["edge_cosine_loss"]
 edge_distance_loss = _LOSSES["edge_distance_loss"]
+clip_loss = _LOSSES["clip_loss"]
+info_nce = _LOSSES["info_nce"]
+nt_xent = _LOSSES["nt_xent"]
+siglip_loss = _LOSSES["siglip_loss"]
+sup_con = _LOSSES["sup_con"]

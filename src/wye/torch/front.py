@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from ..formula import refusals
+from ..formula.contrast_calls import CONTRASTS
 from ..formula.graph import Axes, Graph, Value
 from ..formula.pairs import Contraction
 from ..formula.table import named
 from . import edge_losses, large, loss_kernels
 from . import functions as f
 from . import kernels as k
+from .tiles import losses as contrasts
 
 
 def capturing() -> bool:
@@ -49,6 +51,7 @@ KERNELS: dict[str, Any] = {
     **named(f, loss_kernels, f),
     "loss_edge_cosine_loss": edge_losses.edge_cosine_loss,
     "loss_edge_distance_loss": edge_losses.edge_distance_loss,
+    **{f"contrast_{name}": getattr(contrasts, name) for name in CONTRASTS},
     "Tensor": Tensor,
     "floats": k.FLOATS,
     "square": large.square,

@@ -18,14 +18,14 @@ PLAIN = frozenset({Tensor, nn.Parameter})
 WIDE = frozenset({torch.float32, torch.float64})
 
 _squared_error: Any = torch._C._nn.mse_loss  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
-_transformed: Any = torch._C._are_functorch_transforms_active  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+is_transformed: Any = torch._C._are_functorch_transforms_active  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
 
 
 def is_large(x: Any) -> bool:
     """Whether another way of computing the same pays for x."""
     if torch.compiler.is_compiling() or type(x) not in PLAIN or x.numel() < LARGE:
         return False
-    return x.dtype in WIDE and not _transformed()
+    return x.dtype in WIDE and not is_transformed()
 
 
 def square(x: Tensor) -> Tensor:

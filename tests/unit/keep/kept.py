@@ -273,6 +273,22 @@ def losses() -> dict[str, Callable[[], Kept]]:
         ),
     }
     texts = {name: f"{name}({', '.join([*SAMPLES[name](1), settings.get(name, '')]).rstrip(', ')})" for name in SAMPLES}
+    sides = {"a": x(4), "b": x(4)}
+    rows = {
+        "info_nce": ("info_nce(a, b, 0.5, multiply='bfloat16')", sides),
+        "clip_loss": ("clip_loss(a, b, exp(t), label=label)", {**sides, "label": torch.arange(N) // 2}),
+        "siglip_loss": ("siglip_loss(a, b, exp(t), bias)", sides),
+        "nt_xent": ("nt_xent(a, b, 0.5)", sides),
+        "sup_con": ("sup_con(a, label, 0.5, normalize=False)", {"a": x(4), "label": torch.arange(N) // 2}),
+    }
+    learned = {"t": nn.Parameter(torch.tensor(-0.5)), "bias": nn.Parameter(torch.tensor(-2.0))}
+    graphs |= {
+        name: lambda text=text, given=given: (
+            wye.Objective(text, **{key: one for key, one in learned.items() if key in wye.Formula(text).names}),
+            given,
+        )
+        for name, (text, given) in rows.items()
+    }
     assert texts.keys() | graphs.keys() | {"show"} == set(wye.losses.__all__)
     plain = {f"loss_{name}": lambda name=name: (wye.Objective(texts[name]), _sample(name)) for name in texts}
     return {**plain, **{f"loss_{name}": make for name, make in graphs.items()}}

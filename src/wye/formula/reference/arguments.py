@@ -10,7 +10,7 @@ from ..functions import DTYPES, Function, Option
 from ..tree import Brackets, Call, Name, Negative, Node, Number, Several, Text, Truth
 from .values import Site
 
-WORDS = {"dtype": DTYPES, "reduction": ("none", "sum", "mean")}
+WORDS = {"dtype": DTYPES, "reduction": ("none", "sum", "mean"), "multiply": ("bfloat16",)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,11 @@ import numpy as np
 
 from ...errors import FormulaError, RangeError, ShapeError
 from ..catalogue.loss import Loss
+from ..contrast_calls import CONTRASTS
 from ..expansion import behind, program_of
 from ..losses import CATALOGUE
 from ..tree import Program
+from .contrasts import contrast
 from .given import Given
 from .meeting import Rules
 from .values import REST, Array, Items, Named, Order, Term, derived, describe, floating, number
@@ -25,6 +27,8 @@ WANTED = {"labels": (0, 1), "signs": (-1, 1)}
 
 def loss(given: Given, run: Run) -> Named:
     """The value of a loss; `run` evaluates a program on named values."""
+    if given.function.name in CONTRASTS:
+        return contrast(given)
     known = CATALOGUE[given.function.name]
     terms = {**dict(zip(known.values, given.terms, strict=True)), **given.extra}
     if all(term.value.number for name, term in terms.items() if name in known.values) and known.name != "mse":

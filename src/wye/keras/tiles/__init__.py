@@ -1,0 +1,1 @@
+"""Contrastive losses stripe by stripe: logits of every pair of rows are computed, used and forgotten."""

@@ -1,0 +1,208 @@
+"""The laws of contrastive losses, in tiles and at once.
+
+- The values are those of NumPy, the gradients those of the plain form.
+- Neither depends on the size of the tiles.
+- Nothing of the size of all logits is in memory.
+- Any scale is finite; sums are in float32 at least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import wye
+from benchmarks.memory import peak_memory
+from tests.unit.torch.tiles.cases import CASES, SOFT, in_tiles, loss, value_and_slopes, values, written_out
+
+FORMS: dict[str, Callable[[], Any]] = {"at once": nullcontext, "in tiles": lambda: in_tiles(3)}
+every_case = pytest.mark.parametrize("case", CASES)
+every_form = pytest.mark.parametrize("form", FORMS)
+
+
+def same(found: list[Tensor], expected: list[Tensor], tolerance: float) -> None:
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
+
+
+@every_case
+@every_form
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("temperature", [0.3, 0.004])
+def test_values_are_those_of_numpy_and_gradients_those_of_the_plain_form(
+    case: str, form: str, reduction: str, normalize: bool, temperature: float
+) -> None:
+    given, options = values(case, temperature=temperature), {"reduction": reduction, "normalize": normalize}
+    with FORMS[form]():
+        found = value_and_slopes(case, given, **options)
+    with written_out():
+        expected = value_and_slopes(case, given, **options)
+    name, target = CASES[case]
+    arrays = {role: value.detach().numpy() for role, value in {**given, **target}.items()}
+    oracle = torch.as_tensor(getattr(wye.losses, name)(**arrays, **options))
+    torch.testing.assert_close(found[0], oracle, rtol=1e-10, atol=1e-10)
+    same(found, expected, 1e-9 / temperature)
+
+
+@every_case
+@every_form
+@pytest.mark.parametrize("options", [{}, {"reduction": "none"}, {"normalize": False, "reduction": "sum"}])
+def test_gradients_are_those_of_differences(case: str, form: str, options: dict[str, Any]) -> None:
+    given = values(case)
+    with FORMS[form]():
+        assert torch.autograd.gradcheck(
+            lambda *inputs: loss(case, dict(zip(given, inputs, strict=True)), **options), tuple(given.values())
+        )
+
+
+@every_case
+@pytest.mark.parametrize("temperature", [0.3, 0.01])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_the_size_of_the_tiles_does_not_matter(case: str, temperature: float, reduction: str) -> None:
+    given = values(case, torch.float32, temperature)
+    expected = value_and_slopes(case, given, reduction=reduction)
+    for edge in (1, 2, 3, 4, 8):
+        with in_tiles(edge):
+            found = value_and_slopes(case, given, reduction=reduction)
+        torch.testing.assert_close(found[0], expected[0], rtol=1e-6, atol=3e-7 / temperature)  # of the logits
+        for one, other in zip(found[1:], expected[1:], strict=True):
+            # a logit of 100 is rounded by 4e-6, and so is its exponential
+            torch.testing.assert_close(one, other, rtol=1e-5 + 3e-7 / temperature, atol=1e-6 * float(other.abs().max()))
+
+
+@every_case
+@every_form
+def test_second_derivatives(case: str, form: str) -> None:
+    given = values(case)
+    with FORMS[form]():
+        assert torch.autograd.gradgradcheck(
+            lambda *inputs: loss(case, dict(zip(given, inputs, strict=True))), tuple(given.values())
+        )
+
+
+@every_case
+@every_form
+def test_products_rounded_to_bfloat16_are_summed_in_float32(case: str, form: str) -> None:
+    given = values(case, temperature=0.01)
+    with FORMS[form]():
+        found = value_and_slopes(case, given, multiply="bfloat16")
+    name, target = CASES[case]
+    arrays = {role: value.detach().numpy() for role, value in {**given, **target}.items()}
+    oracle = torch.as_tensor(getattr(wye.losses, name)(**arrays, multiply="bfloat16"))
+    torch.testing.assert_close(found[0], oracle, rtol=1e-9, atol=1e-9)
+    exact = value_and_slopes(case, given)
+    for one, other in zip(found[1:], exact[1:], strict=True):
+        assert 0 < (one - other).norm() < 0.1 * other.norm() + 0.1
+    single = {role: value.detach().float().requires_grad_() for role, value in given.items()}
+    with FORMS[form]():
+        less = value_and_slopes(case, single, multiply="bfloat16")
+    torch.testing.assert_close(less[0].double(), found[0], rtol=2e-3, atol=2e-2)
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_rows_of_16_bits_are_computed_in_float32(case: str, dtype: torch.dtype) -> None:
+    """Facts: logits in bf16 are off by 0.39 at scale 100."""
+    given = values(case, dtype, 0.01)
+    found = value_and_slopes(case, given)
+    assert found[0].dtype is dtype
+    wide = {role: value.detach().float().requires_grad_() for role, value in given.items()}
+    expected = value_and_slopes(case, wide)
+    torch.testing.assert_close(found[0], expected[0].to(dtype), rtol=0.0, atol=0.0)
+    for one, other in zip(found[1:], expected[1:], strict=True):
+        torch.testing.assert_close(one.float(), other, rtol=2e-2, atol=2e-2 * float(other.abs().max()))
+
+
+def test_autocast_leaves_products_as_they_are() -> None:
+    given = values("clip_loss", torch.float32, 0.01)
+    with torch.autocast("cpu", torch.bfloat16):
+        for form in FORMS.values():
+            with form():
+                found = value_and_slopes("clip_loss", given)
+    same(found, value_and_slopes("clip_loss", given), 1e-4)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.03, 0.02, 0.0125, 0.01, 0.001])
+def test_any_scale_is_finite_and_right(temperature: float) -> None:
+    """Facts: a fixed shift overflows where twice the scale is 80 or more."""
+    generator = torch.Generator().manual_seed(1)
+    a = torch.randn(600, 8, generator=generator)
+    rows = torch.cat([a, -a[:1]]).requires_grad_()
+    others = torch.cat([-a, a[:1]]).requires_grad_()  # each far from the row it belongs to: logits of ±scale
+    wide = [side.detach().double().requires_grad_() for side in (rows, others)]
+    found = wye.losses.clip_loss(rows, others, temperature)
+    x, y = (F.normalize(side) for side in wide)
+    logits, place = x @ y.T / temperature, torch.arange(601)
+    expected = (F.cross_entropy(logits, place) + F.cross_entropy(logits.T, place)) / 2
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    for one, other in zip(torch.autograd.grad(found, (rows, others)), torch.autograd.grad(expected, wide), strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))
+
+
+@pytest.mark.parametrize("name", ["info_nce", "clip_loss", "siglip_loss", "nt_xent", "sup_con"])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_no_logits_of_all_pairs_are_in_memory(name: str, reduction: str) -> None:
+    count = 3000
+    a, b = (torch.randn(count, 16, requires_grad=True) for _ in range(2))
+    given: dict[str, Any] = {"a": a, "b": b, "temperature": 0.1}
+    if name == "info_nce":
+        given = {"query": a, "key": b, "temperature": 0.1}
+    elif name == "sup_con":
+        given = {"x": a, "label": torch.arange(count) // 2, "temperature": 0.1}
+    elif name == "siglip_loss":
+        given["bias"] = -10.0
+
+    def run() -> None:
+        getattr(wye.losses, name)(**given, reduction=reduction).sum().backward()
+
+    def clear() -> None:
+        a.grad = b.grad = None
+
+    run()
+    assert peak_memory(run, clear) < 4 * count * count / 4  # all logits are 36 MB; few tiles, and rows, are not
+
+
+def test_only_the_gradients_that_are_wanted() -> None:
+    for form in FORMS.values():
+        given = values("info_nce")
+        given["key"] = given["key"].detach()
+        with form():
+            loss("info_nce", given).backward()
+        assert given["key"].grad is None
+        assert given["query"].grad is not None
+        with torch.no_grad(), form():
+            assert not loss("info_nce", given).requires_grad
+
+
+def test_weights_with_a_gradient_take_the_plain_form() -> None:
+    target = SOFT.clone().requires_grad_()
+    given = values("info_nce")
+    wye.losses.info_nce(**given, target=target).backward()
+    logits = F.normalize(given["query"]) @ F.normalize(given["key"]).T / given["temperature"]
+    expected = (logits.logsumexp(1, keepdim=True) - logits) / 7
+    torch.testing.assert_close(target.grad, expected.detach())
+
+
+@every_case
+def test_captured_graphs_and_transforms_take_the_plain_form(case: str) -> None:
+    given, expected = values(case), value_and_slopes(case, values(case))
+    name, target = CASES[case]
+    words = ", ".join(f"{role}={role}" for role in {**given, **target})
+    torch._dynamo.reset()  # one code object serves all cases
+    join = wye.Join(f"{name}({words})")
+    run = torch.compile(join, backend="eager", fullgraph=True)
+    assert torch.allclose(run(**given, **target), join(**given, **target))
+    torch.testing.assert_close(join(**given, **target).detach(), expected[0])
+    role, rows = next(iter(given.items()))
+
+    def of_rows(x: Tensor) -> Tensor:
+        return loss(case, {**given, role: x})
+
+    torch.testing.assert_close(torch.func.grad(of_rows)(rows.detach()), expected[1])
