@@ -104,12 +104,14 @@ class Join(Parts):
 
     def _make(self, source: Formula | Callable[..., Any], formulas: Mapping[str, Formula]) -> Made | None:
         if not isinstance(source, Formula):
+            self._refuse_updates("its value is a callable", "write a formula")
             return None
         return Made(self._recipe(source, formulas), self._inputs)
 
     def _recipe(self, source: Formula, formulas: Mapping[str, Formula]) -> Recipe:
         kinds = self._value_kinds()
-        return Recipe(source, dict(formulas), *self._names(), kinds, self._strict, self._terms, self._tables)
+        tables, updates = self._read_by()
+        return Recipe(source, dict(formulas), *self._names(), kinds, self._strict, self._terms, tables, updates)
 
     def _install(self, made: Made | None) -> None:
         self._made = made
