@@ -18,7 +18,9 @@ def checked(shape: tuple[object, ...], by: object, update: Formula | None) -> st
     """
     if by is None and update is None:
         fix = 'give the tensor itself as a part; or say what fills it: update="..."'
-        raise PartError("a table without ids is a bank, which an update fills.", "Table(..., by=None)", "no update", fix)
+        raise PartError(
+            "a table without ids is a bank, which an update fills.", "Table(..., by=None)", "no update", fix
+        )
     if by is not None and not (isinstance(by, str) and NAME.match(by)):
         fix = 'write by="id", and give the ids in each call: id=...'
         raise PartError("a table is read by an input's name.", f"Table(..., by={by!r})", type(by).__name__, fix)
@@ -62,7 +64,9 @@ def wrong_entries(got: Shape | None, wanted: Shape, what: str) -> KernelError:
     """New entries that are not one for each id, or rows that do not fit a bank."""
     shown = "no tensor" if got is None else f"shape {got}"
     names = ", ".join("bkhw"[: len(wanted)]) if len(wanted) < 5 else "b, ..."
-    return KernelError(f"the update gives {what}", f"{shown} instead of {wanted}", f"order its axes: new[{names}] = ...")
+    return KernelError(
+        f"the update gives {what}", f"{shown} instead of {wanted}", f"order its axes: new[{names}] = ..."
+    )
 
 
 def fractions(dtype: str, new: str) -> KernelError:

@@ -11,16 +11,18 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from ..errors import InputError, PartError
+from ..errors import FlowError, InputError, PartError
 from ..formula.formula import Formula
 from ..formula.joining import check_strict, joined_by, wrong_inputs
 from ..formula.recipe import Recipe
+from ..formula.totals import shown
 from .failures import explained
 from .front import capturing
 from .keras_layer import adopted
 from .making import Made
 from .parts import Parts
 
+current_backward = torch._C._current_graph_task_id  # pyright: ignore[reportPrivateUsage]
 GENERATED = ("forward", "_traced", "_made")
 
 
@@ -181,6 +183,13 @@ class Join(Parts):
     def _wrong_inputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> InputError | None:
         required = self._made.reads if self._made else self.inputs
         return wrong_inputs(type(self).__name__, self.inputs, required, len(args), kwargs)
+
+    def _refuse_recompute(self) -> None:
+        """A second run of the same call would read the entries that the first one wrote."""
+        if not torch.compiler.is_compiling() and self._renews() and current_backward() != -1:
+            what, got = "a table was updated, and is read again within a backward.", "a call that is recomputed"
+            fix = "checkpoint the networks, and call this outside of that"
+            raise FlowError(what, shown(self.formula), got, fix)
 
     def _refuse_missing(self) -> None:
         raise TypeError("an input is missing")

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeGuard, cast
 import torch
 from torch import Tensor, nn
 
-from ..errors import FlowError, PartError
+from ..errors import PartError
 from ..formula.formula import Formula
 from ..formula.graph import NUMBER, Kind
 from ..formula.naming import check_names
@@ -21,8 +21,6 @@ from .making import dtype_class
 from .renewing import pushed, renew
 from .sources import Source
 from .table import Table
-
-current_backward = torch._C._current_graph_task_id  # pyright: ignore[reportPrivateUsage]
 
 
 def part_kind(name: str, value: object) -> str:
@@ -193,13 +191,6 @@ class Parts(nn.Module):
         """Whether this call updates tables."""
         return self.training and torch.is_grad_enabled()
 
-    def _refuse_recompute(self) -> None:
-        """A second run of the same call would read the entries that the first one wrote."""
-        if not torch.compiler.is_compiling() and self._renews() and current_backward() != -1:
-            what, got = "a table was updated, and is read again within a backward.", "a call that is recomputed"
-            fix = "checkpoint the networks, and call this outside of that"
-            raise FlowError(what, f"{type(self).__name__}({', '.join(self._settings())})", got, fix)
-
     def _renew(self, name: str, ids: Tensor | None, new: object) -> None:
         """The update of a table, from what its formula gave."""
         held = cast(Tensor, self._buffers[name])
@@ -273,6 +264,14 @@ class Parts(nn.Module):
             yield
         finally:
             self._kinds = kinds
+
+
+def saved_tables(module: Parts) -> set[str]:
+    """The names of buffers in which tables, and the pointers of banks, are saved."""
+    tables = module._tables  # pyright: ignore[reportPrivateUsage]
+    names = {*tables, *(pointer_of(name) for name, by in tables.items() if by is None)}
+    unsaved = module._non_persistent_buffers_set  # pyright: ignore[reportPrivateUsage]
+    return {name for name, _ in module.named_buffers(recurse=False) if name in names and name not in unsaved}
 
 
 def entries(held: Tensor | Source) -> Tensor:

@@ -77,13 +77,15 @@ def as_source(tensor: Any, dtype: torch.dtype | None) -> Source | None:
         return Mapped(tensor, dtype) if tensor.ndim else None
     if hasattr(tensor, "tocsr"):  # of SciPy, which need not be installed
         rows = tensor.tocsr()
-        parts = map(torch.as_tensor, (rows.indptr, rows.indices, rows.data))
-        return _sparse(*parts, rows.shape, dtype)
+        start, columns, values = map(torch.as_tensor, (rows.indptr, rows.indices, rows.data))
+        return _sparse(start, columns, values, rows.shape, dtype)
     if not isinstance(tensor, Tensor) or tensor.layout is torch.strided:
         return None
     if tensor.dim() != 2 or tensor.layout not in (torch.sparse_coo, torch.sparse_csr):
         got = f"{str(tensor.layout)[6:]} of shape {tuple(tensor.shape)}"
-        raise PartError("a sparse table is a matrix.", "Table(...)", got, "give COO or CSR with two axes, or to_dense()")
+        raise PartError(
+            "a sparse table is a matrix.", "Table(...)", got, "give COO or CSR with two axes, or to_dense()"
+        )
     whole, shape = tensor.detach().cpu(), (tensor.shape[0], tensor.shape[1])
     if tensor.layout is torch.sparse_csr:
         return _sparse(whole.crow_indices(), whole.col_indices(), whole.values(), shape, dtype)

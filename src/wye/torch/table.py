@@ -75,18 +75,13 @@ class Table:
         update: str | Formula | None = None,
     ) -> None:
         self.update, self.persistent = as_update(update), persistent
-        source = as_source(tensor, dtype)
+        source = tensor if isinstance(tensor, Source) else as_source(tensor, dtype)
         if source is not None and self.update is not None:
             fix = "hold it in memory: torch.as_tensor(...).clone(), or to_dense()"
             raise PartError("a source is read and never written.", "Table(..., update=...)", type(tensor).__name__, fix)
         held = source or (tensor if isinstance(tensor, Tensor) else torch.as_tensor(tensor))
         self.by = checked(tuple(held.shape), by, self.update)
         self.tensor: Tensor | Source = held if dtype is None or isinstance(held, Source) else held.to(dtype)
-
-    @property
-    def outside(self) -> bool:
-        """Whether no file holds it, so that who loads one gives it back."""
-        return not self.persistent or isinstance(self.tensor, Source)
 
     def __repr__(self) -> str:
         more = "" if self.update is None else f", update={self.update.text!r}"
