@@ -8,7 +8,23 @@ import time
 
 import torch
 
-from . import axes, edges, graphs, idle, join, keep, keras_rows, loops, skipped, start, switch, watch, when
+from . import (
+    axes,
+    edges,
+    elr,
+    graphs,
+    idle,
+    join,
+    keep,
+    keras_rows,
+    loops,
+    skipped,
+    start,
+    switch,
+    table_ema,
+    watch,
+    when,
+)
 from .memory import warm_heap
 from .table import table
 from .timing import versions
@@ -28,6 +44,8 @@ GROUPS = {
     "join": ("Join over the module written by hand, CPU time", join.rows),
     "product": ("a product of matrices by named axes over a @ b.T, forward and backward", axes.product_rows),
     "edges": ("losses over the edges of a graph over the plain ways, forward and backward", edges.rows),
+    "table": ("targets as large as the dataset, updated in each step, CPU time", table_ema.rows),
+    "elr": ("digits with 40 % wrong labels, early learning over cross-entropy", elr.rows),
     "keras_fit": ("fit on Keras over the same model written in keras.ops, a step", keras_rows.fit_rows),
     "keras_losses": ("losses on Keras over the same in keras.ops, forward and backward", keras_rows.loss_rows),
     "keras_flow": (

@@ -36,9 +36,17 @@ def cross_entropy(logits: Tensor, target: Tensor, reduction: str, ignore_index: 
     if target.is_floating_point() or target.shape != logits.shape[:-1]:
         raise refusals.no_class_ids(target.dtype, tuple(target.shape), tuple(logits.shape))
     ids = target.reshape(-1).long()
-    how = "none" if reduction == "none" else "sum"
+    # torch's mean of no rows is NaN, and only the CPU may be asked whether it is; elsewhere the rows are counted.
+    cheap = reduction == "mean" and flat.device.type == "cpu" and not torch.compiler.is_compiling()
+    how = reduction if cheap or reduction == "none" else "sum"
     try:
         found = F.cross_entropy(flat, ids, ignore_index=ignore_index, reduction=how, label_smoothing=label_smoothing)
+        if cheap:
+            if not _is_nan(found):
+                return found
+            found = F.cross_entropy(
+                flat, ids, ignore_index=ignore_index, reduction="sum", label_smoothing=label_smoothing
+            )
     except IndexError as error:
         raise out_of_range(ids[ids != ignore_index], classes) if "out of bounds" in str(error) else error from None
     if reduction == "none":
@@ -72,6 +80,14 @@ def _equal(left: Tensor, right: Tensor) -> bool | None:
         return torch.equal(left, right)
     except RuntimeError:
         return None
+
+
+def _is_nan(x: Tensor) -> bool:
+    """Whether it is NaN, or nobody knows yet."""
+    try:
+        return bool(x != x)
+    except RuntimeError:
+        return True
 
 
 def _over(found: Tensor, reduction: str) -> Tensor:

@@ -12,14 +12,15 @@ from .kernels import within
 def renew(held: Tensor, ids: Tensor, new: object) -> None:
     """Puts new entries at the ids; one id that comes several times gets the mean of its new entries."""
     wanted = (*ids.shape[:1], *held.shape[1:])
-    if not isinstance(new, Tensor) or ids.dim() != 1 or tuple(new.shape) != wanted:
+    if not isinstance(new, Tensor) or new.shape != wanted or ids.dim() != 1:
         got = tuple(new.shape) if isinstance(new, Tensor) else None
         raise wrong_entries(got, wanted, "not one new entry for each id.")
-    rows, places = _fitting(held, new), within(ids.long(), held.shape[0])
-    ordered, order = places.sort()
-    if places.device.type != "cpu" or torch.compiler.is_compiling() or bool((ordered[1:] == ordered[:-1]).any()):
-        places, rows = ordered, _means(ordered, rows[order])  # without waiting for the device
-    held.index_copy_(0, places, rows.to(held.dtype))
+    rows, places = new if new.dtype is held.dtype else _fitting(held, new), ids.long()
+    captured = torch.compiler.is_compiling()
+    if captured or not places.is_cpu or len(places.unique()) < len(places):  # an accelerator would be waited for
+        places, order = (within(places, held.shape[0]) if captured else places).sort()
+        rows = _means(places, rows[order]).to(held.dtype)
+    held.index_copy_(0, places, rows)
 
 
 def _means(ordered: Tensor, rows: Tensor) -> Tensor:
@@ -46,10 +47,10 @@ def pushed(held: Tensor, oldest: Tensor, new: object) -> tuple[Tensor, Tensor]:
     after = (oldest + count) % size
     places = (after - len(rows) + torch.arange(len(rows), device=held.device)) % size
     # Another tensor: what the loss read may wait for its backward.
-    return torch.index_copy(held, 0, places, rows.to(held.dtype)), after
+    return torch.index_copy(held, 0, places, rows), after
 
 
 def _fitting(held: Tensor, new: Tensor) -> Tensor:
     if new.is_floating_point() and not held.is_floating_point():
         raise fractions(str(held.dtype)[6:], str(new.dtype)[6:])
-    return new.detach()
+    return new.to(held.dtype)
