@@ -1,8 +1,8 @@
 """Early-learning regularisation: targets that are a moving average as large as the dataset.
 
-A network learns what is true before it learns what is wrong: of labels of which 40 % are mixed up, it knows most after a
-few epochs, and memorises the wrong ones later. Liu et al. 2020 keep for each sample the moving average t of what the
-network said, and add
+A network learns what is true before it learns what is wrong: where 40 % of the labels are wrong, it is best after a few
+epochs, and memorises the wrong ones later. Liu et al. 2020 keep for each sample the moving average t of what the network
+said, and add
 
     lambda * mean_b log(1 - <p_b, t_b>),        t_b <- 0.7 t_b + 0.3 p_b
 
@@ -77,9 +77,8 @@ def main() -> None:
     for name, one in {"cross-entropy": plain(), "early learning": loss}.items():
         print(f"  {name:16} {accuracy(train(one, x, noisy, seed=0), new, true):.3f}")
     told = loss.t.sum(1)
-    print(
-        f"Targets of {int((told > 0).sum())} samples were written, each {EPOCHS} times; they add up to {told.mean():.3f}."
-    )
+    written = int((told > 0).sum())
+    print(f"Targets of {written} samples were written, each {EPOCHS} times; they add up to {told.mean():.3f}.")
 
 
 if __name__ == "__main__":

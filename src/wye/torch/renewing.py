@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..formula.tables import fractions, wrong_entries
-from .kernels import within
+from .kernels import out_of_range, within
 
 
 def renew(held: Tensor, ids: Tensor, new: object) -> None:
@@ -16,10 +16,16 @@ def renew(held: Tensor, ids: Tensor, new: object) -> None:
         got = tuple(new.shape) if isinstance(new, Tensor) else None
         raise wrong_entries(got, wanted, "not one new entry for each id.")
     rows, places = new if new.dtype is held.dtype else _fitting(held, new), ids.long()
-    captured = torch.compiler.is_compiling()
-    if captured or not places.is_cpu or len(places.unique()) < len(places):  # an accelerator would be waited for
-        places, order = (within(places, held.shape[0]) if captured else places).sort()
+    if torch.compiler.is_compiling() or not places.is_cpu:  # nobody waits for the device to say how often ids come
+        places, order = within(places, held.shape[0]).sort()
         rows = _means(places, rows[order]).to(held.dtype)
+    elif len(places):
+        distinct = places.unique()
+        if distinct[0] < 0 or distinct[-1] >= held.shape[0]:  # `index_copy_` would write the others first
+            raise out_of_range(places, held.shape[0])
+        if len(distinct) < len(places):
+            places, order = places.sort()
+            rows = _means(places, rows[order]).to(held.dtype)
     held.index_copy_(0, places, rows)
 
 
