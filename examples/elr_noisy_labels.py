@@ -1,8 +1,8 @@
 """Early-learning regularisation: targets that are a moving average as large as the dataset.
 
 A network learns what is true before it learns what is wrong: where 40 % of the labels are wrong, it is best after a few
-epochs, and memorises the wrong ones later. Liu et al. 2020 keep for each sample the moving average t of what the network
-said, and add
+epochs, and memorises the wrong ones later. Liu et al. 2020 keep for each sample the moving average t of what the
+network said, and add
 
     lambda * mean_b log(1 - <p_b, t_b>),        t_b <- 0.7 t_b + 0.3 p_b
 

@@ -38,15 +38,15 @@ from .tree import (
 
 @dataclass(frozen=True)
 class Analysis:
-    """What a formula computes: its values, its names on the way, the terms of its top line; and new entries of tables,
-    each behind the ids that choose them, if any do."""
+    """What a formula computes: its values, its names on the way, the terms of its top line; and the updates of
+    tables: where each stands, and its new entries behind the ids that choose them, if any do."""
 
     graph: Graph
     outputs: tuple[Value, ...]
     named: dict[str, Value]
     summands: dict[str, Value]
     inputs: tuple[str, ...]
-    updates: dict[str, tuple[Value, ...]]
+    updates: dict[str, tuple[Span, tuple[Value, ...]]]
 
 
 def analyse(sources: Sources) -> Analysis:
@@ -67,8 +67,8 @@ def analyse(sources: Sources) -> Analysis:
     return Analysis(graph, outputs, {**named, **lines}, top.summands, sources.inputs, updates)
 
 
-def _update(sources: Sources, name: str, graph: Graph, named: Mapping[str, Value]) -> tuple[Value, ...]:
-    """The new entries of a table, behind the ids that choose them, if any do."""
+def _update(sources: Sources, name: str, graph: Graph, named: Mapping[str, Value]) -> tuple[Span, tuple[Value, ...]]:
+    """Where the update of a table stands, and its values."""
     by, text = sources.updates[name]
     scope = Scope(sources, text, graph, named, f"{name}:")
     value, *others = scope.program()
@@ -77,7 +77,7 @@ def _update(sources: Sources, name: str, graph: Graph, named: Mapping[str, Value
         got = f"{1 + len(others)} values" if others else "a number"
         raise graph.error(f"the update of `{name}` is one tensor.", span, got, "write one new entry for each sample")
     new = tensor(graph, scope.leave(value))
-    return (new,) if by is None else (tensor(graph, sources.read(graph, by, span)), new)
+    return span, (new,) if by is None else (tensor(graph, sources.read(graph, by, span)), new)
 
 
 @dataclass

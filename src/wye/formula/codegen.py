@@ -55,7 +55,7 @@ def function(
     """A function `(self, *inputs)` that computes the formula; with `terms` it returns those in a dict as well."""
     body = Body(analysis, front, signature)
     wanted = [*analysis.outputs, *(terms or {}).values(), *named_inputs(analysis.graph)]
-    entries = [value for update in analysis.updates.values() for value in update]
+    entries = [value for _, update in analysis.updates.values() for value in update]
     roots = tuned(lowered(analysis.graph, [*wanted, *entries]))
     roots, entries = roots[: len(wanted)], roots[len(wanted) :]
     values = sums_first(in_order(roots))
@@ -152,10 +152,10 @@ class Body:
         for value in values:
             self.value(value)
         left = iter(entries)
-        for name, update in self.analysis.updates.items():
+        for name, (place, update) in self.analysis.updates.items():
             *ids, new = [next(left) for _ in update]
             word = self.writer.all_of(ids) or None
-            self.statements.append((f"_self._renew({name!r}, {word}, {self.writer.of(new)})", new.span))
+            self.statements.append((f"_self._renew({name!r}, {word}, {self.writer.of(new)})", place))
         self.statements.append(("return _out", span))
 
     def is_given(self, value: Value) -> bool:

@@ -64,9 +64,7 @@ def wrong_entries(got: Shape | None, wanted: Shape, what: str) -> KernelError:
     """New entries that are not one for each id, or rows that do not fit a bank."""
     shown = "no tensor" if got is None else f"shape {got}"
     names = ", ".join("bkhw"[: len(wanted)]) if len(wanted) < 5 else "b, ..."
-    return KernelError(
-        f"the update gives {what}", f"{shown} instead of {wanted}", f"order its axes: new[{names}] = ..."
-    )
+    return KernelError(f"the update {what}", f"{shown} instead of {wanted}", f"order its axes: new[{names}] = ...")
 
 
 def fractions(dtype: str, new: str) -> KernelError:

@@ -14,7 +14,7 @@ def renew(held: Tensor, ids: Tensor, new: object) -> None:
     wanted = (*ids.shape[:1], *held.shape[1:])
     if not isinstance(new, Tensor) or new.shape != wanted or ids.dim() != 1:
         got = tuple(new.shape) if isinstance(new, Tensor) else None
-        raise wrong_entries(got, wanted, "not one new entry for each id.")
+        raise wrong_entries(got, wanted, "does not give one new entry for each id.")
     rows, places = new if new.dtype is held.dtype else _fitting(held, new), ids.long()
     if torch.compiler.is_compiling() or not places.is_cpu:  # nobody waits for the device to say how often ids come
         places, order = within(places, held.shape[0]).sort()
@@ -47,7 +47,7 @@ def pushed(held: Tensor, oldest: Tensor, new: object) -> tuple[Tensor, Tensor]:
     """A bank in which the rows stand in the place of the oldest ones, and the place of the oldest from then on."""
     if not isinstance(new, Tensor) or not new.dim() or new.shape[1:] != held.shape[1:]:
         got, batch = (tuple(new.shape), new.shape[0] if new.dim() else 1) if isinstance(new, Tensor) else (None, 1)
-        raise wrong_entries(got, (batch, *held.shape[1:]), "no rows of the bank.")
+        raise wrong_entries(got, (batch, *held.shape[1:]), "gives no rows of the bank.")
     size, count = held.shape[0], new.shape[0]
     rows = _fitting(held, new)[max(0, count - size) :]
     after = (oldest + count) % size

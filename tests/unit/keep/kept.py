@@ -12,6 +12,7 @@ import wye
 from examples import (
     digits,
     early_exit,
+    elr_noisy_labels,
     m01_two_losses,
     m03_two_modules,
     m04_intermediate_values,
@@ -63,6 +64,19 @@ def join() -> Kept:
         net.advance()
     net.gain = float("1e-3")
     return net, {"y": x(4), "x": x(4), "id": torch.tensor([8, 0, 3, 3, 1, 2])}
+
+
+def updated() -> Kept:
+    """A table that was updated, and a bank whose oldest row is not the first."""
+    net = wye.Join(
+        "a - t + 0 * sum(bank)",
+        t=wye.Table(torch.rand(9, 4), update="0.7 * t + share * softmax(a)"),
+        bank=wye.Table(torch.rand(4, 4), by=None, update="2 * a"),
+        share=0.3,
+    )
+    for ids in ([8, 0, 3, 3, 1, 2], [5]):
+        net(a=torch.randn(len(ids), 4), id=torch.tensor(ids))
+    return net.eval(), {"a": x(4), "id": torch.tensor([8, 0, 3, 3, 1, 2])}
 
 
 def switched() -> Kept:
@@ -323,6 +337,7 @@ def of_examples() -> dict[str, Callable[[], Kept]]:
             m16_weight_per_sample.weighted_by_id(torch.rand(40)),
             {**pred, "id": 5 * torch.arange(N)},
         ),
+        "elr_loss": lambda: (elr_noisy_labels.early_learning(40), {**scores, "id": 5 * torch.arange(N)}),
         "m21": lambda: (m21_dynamic_graph_or_tree.network(), image),
         "m21_shared": lambda: (m21_dynamic_graph_or_tree.network(shared=True), image),
         "m22": lambda: (m22_how_weights_move.depth_network(), image),
@@ -339,6 +354,6 @@ def of_examples() -> dict[str, Callable[[], Kept]]:
 
 OWN = (
     join, switched, items, still, infinite, objective, chain, when, when_more, when_asks_a_module, switch, repeat, loop,
-    choice, exits, all_exits, takes, shared, tied, dtypes, resting, containers, nothing, pictures,
+    choice, exits, all_exits, takes, shared, tied, dtypes, resting, containers, nothing, pictures, updated,
 )  # fmt: skip
 MODELS: dict[str, Callable[[], Kept]] = {**{make.__name__: make for make in OWN}, **losses(), **of_examples()}
