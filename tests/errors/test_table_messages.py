@@ -68,5 +68,5 @@ KNOWN = {one.__name__: one for one in (ones, ids, mapped, updated, called, recom
 def test_message(call: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(wye.WyeError) as told:
-        eval(call, dict(KNOWN))
+        eval(call.removeprefix(">>> "), dict(KNOWN))
     check(told.value, message)

@@ -35,7 +35,7 @@ class Table:
 
     def __init__(self, tensor: Any, by: str = "id", dtype: str | None = None) -> None:
         held: Array = tensor if isinstance(tensor, Tensor) else ops.convert_to_tensor(tensor)
-        self.by = checked(tuple(held.shape), by)
+        self.by = str(checked(tuple(held.shape), by, None))
         self.tensor = held if dtype is None else cast(held, NARROW.get(dtype, dtype))
 
     def __repr__(self) -> str:
