@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import scipy.sparse
 
 import wye.keras as wye
 from tests.keras.plain import alike, array, dense, numbers
@@ -86,6 +87,14 @@ def test_a_bank(tmp_path: Path) -> None:
     bank.fit({"x": array(3, 4, 4)}, batch_size=2, verbose=0)  # what the loss read is there for its backward
 
 
+def test_a_total_that_is_skipped_leaves_the_table() -> None:
+    loss = wye.Objective("mean(x)", on_nonfinite="skip", t=wye.Table(np.zeros(3, "float32"), update="x"))
+    loss(x=np.array([np.nan], "float32"), id=np.array([1]), training=True)
+    alike(loss.t, np.zeros(3))
+    loss(x=np.array([2.0], "float32"), id=np.array([1]), training=True)
+    alike(loss.t, np.array([0, 2.0, 0]))
+
+
 def test_counts_of_classes() -> None:
     table = wye.Table(np.zeros(5, "float32"), by="label", update="seen[b] + sum(label[c] == label[b], c)")
     join = wye.Join("mean(x)", seen=table)
@@ -99,6 +108,7 @@ def test_counts_of_classes() -> None:
     [
         (lambda: wye.Table(np.ones(3), by=None), "which an update fills"),
         (lambda: wye.Table(np.ones(3), persistent=False), "saves every variable"),
+        (lambda: wye.Table(scipy.sparse.eye_array(3)), "dense and in memory"),
         (lambda: wye.Join(lambda x: x, t=wye.Table(np.ones(3), update="t")), "its value is a callable"),
         (lambda: wye.When("t > 0", "x", t=wye.Table(np.ones(3), update="t")), "a condition only reads"),
         (lambda: setattr(elr(), "t", wye.Table(np.ones((9, 4)), update="p")), "keeps its update"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..errors import PartError
 from ..formula.formula import Formula
 from ..formula.tables import as_update, checked
@@ -54,6 +56,9 @@ class Table:
         if not persistent:
             fix = "leave it out; or give the entries with the batch, as an input"
             raise PartError("Keras saves every variable of a layer.", "Table(...)", "persistent=False", fix)
+        if hasattr(tensor, "tocsr") or isinstance(tensor, np.memmap):
+            fix = "use the torch front; or give the entries with the batch, as an input"
+            raise PartError("a table on Keras is dense and in memory.", "Table(...)", type(tensor).__name__, fix)
         self.update = as_update(update)
         held: Array = tensor if isinstance(tensor, Tensor) else ops.convert_to_tensor(tensor)
         self.by = checked(tuple(held.shape), by, self.update)
