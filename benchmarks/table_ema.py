@@ -31,7 +31,7 @@ def table(entries: int, update: str) -> wye.Table:
 def averaged(logits: Tensor, entries: int) -> Run:
     """Cross-entropy with the moving average of each sample's own probabilities as its target."""
     loss = wye.Objective(
-        "mean(-dot(t, logp))", logp="log_softmax(logits)", t=table(entries, "0.7 * t + 0.3 * exp(stop(logp))")
+        "-mean(dot(t, logp))", logp="log_softmax(logits)", t=table(entries, "0.7 * t + 0.3 * exp(stop(logp))")
     )
     ids = batches(entries)
 
