@@ -38,13 +38,15 @@ from .tree import (
 
 @dataclass(frozen=True)
 class Analysis:
-    """What a formula computes: its values, its names on the way, and the terms of its top line."""
+    """What a formula computes: its values, its names on the way, the terms of its top line; and the updates of
+    tables: where each stands, and its new entries behind the ids that choose them, if any do."""
 
     graph: Graph
     outputs: tuple[Value, ...]
     named: dict[str, Value]
     summands: dict[str, Value]
     inputs: tuple[str, ...]
+    updates: dict[str, tuple[Span, tuple[Value, ...]]]
 
 
 def analyse(sources: Sources) -> Analysis:
@@ -61,7 +63,21 @@ def analyse(sources: Sources) -> Analysis:
     top = Scope(sources, sources.top, graph, named, "")
     outputs = tuple(top.shown(value) for value in top.program())
     lines = {name: value for name, value in top.lines.items() if "," not in name}
-    return Analysis(graph, outputs, {**named, **lines}, top.summands, sources.inputs)
+    updates = {name: _update(sources, name, graph, named) for name in sources.updates}
+    return Analysis(graph, outputs, {**named, **lines}, top.summands, sources.inputs, updates)
+
+
+def _update(sources: Sources, name: str, graph: Graph, named: Mapping[str, Value]) -> tuple[Span, tuple[Value, ...]]:
+    """Where the update of a table stands, and its values."""
+    by, text = sources.updates[name]
+    scope = Scope(sources, text, graph, named, f"{name}:")
+    value, *others = scope.program()
+    span = scope.span_of_all()
+    if others or value.kind.number:
+        got = f"{1 + len(others)} values" if others else "a number"
+        raise graph.error(f"the update of `{name}` is one tensor.", span, got, "write one new entry for each sample")
+    new = tensor(graph, scope.leave(value))
+    return span, (new,) if by is None else (tensor(graph, sources.read(graph, by, span)), new)
 
 
 @dataclass

@@ -54,26 +54,32 @@ def function(
 ) -> FunctionType:
     """A function `(self, *inputs)` that computes the formula; with `terms` it returns those in a dict as well."""
     body = Body(analysis, front, signature)
-    wanted = [*analysis.outputs, *(terms or {}).values()]
-    roots = tuned(lowered(analysis.graph, [*wanted, *named_inputs(analysis.graph)]))
+    wanted = [*analysis.outputs, *(terms or {}).values(), *named_inputs(analysis.graph)]
+    entries = [value for _, update in analysis.updates.values() for value in update]
+    roots = tuned(lowered(analysis.graph, [*wanted, *entries]))
+    roots, entries = roots[: len(wanted)], roots[len(wanted) :]
     values = sums_first(in_order(roots))
+    known = {id(value) for value in values}
+    values += [value for value in sums_first(in_order(entries)) if id(value) not in known]
     body.leaves = [value for value in values if body.is_given(value)]
     body.heads = {id(v.args[0]) for v in values if v.guards and in_chain(v.guards[0], v)}
     if sum(value.op == "call" and value.facts[0] not in signature.callables for value in values) > 1:
         body.writer.modules = "_m"
     body.writer.like = first_floats(values)
-    for value in values:
+    for value in values[: len(known)]:
         body.value(value)
-    roots = roots[: len(wanted)]
     words = [body.writer.of(root) for root in roots]
     count = len(analysis.outputs)
     returned = words[0] if count == 1 else f"({', '.join(words[:count])})"
     if terms is not None:
-        pairs = ", ".join(f"{key!r}: {word}" for key, word in zip(terms, words[count:], strict=True))
+        pairs = ", ".join(f"{key!r}: {word}" for key, word in zip(terms, words[count:], strict=False))
         returned = f"{returned}, {{{pairs}}}"
     if signature.finish:
         returned = f"_self.{signature.finish}({returned})"
-    body.statements.append((f"return {returned}", roots[0].span))
+    if analysis.updates:
+        body.updates(returned, roots[0].span, values[len(known) :], entries)
+    else:
+        body.statements.append((f"return {returned}", roots[0].span))
     return body.compiled()
 
 
@@ -139,6 +145,18 @@ class Body:
             self.statements.append((f"{writer.of(value)} = {expression}", value.span))
         if value.op in ("tensor_only", "float_tensor", "part") and value not in self.leaves:
             self.leaves.append(value)
+
+    def updates(self, returned: str, span: Span, values: Sequence[Value], entries: Sequence[Value]) -> None:
+        """The value of the formula first; then, in training, what only the new entries of tables need, and these."""
+        self.statements += [(f"_out = {returned}", span), ("if not _self._renews(): return _out", span)]
+        for value in values:
+            self.value(value)
+        left = iter(entries)
+        for name, (place, update) in self.analysis.updates.items():
+            *ids, new = [next(left) for _ in update]
+            word = self.writer.all_of(ids) or None
+            self.statements.append((f"_self._renew({name!r}, {word}, {self.writer.of(new)})", place))
+        self.statements.append(("return _out", span))
 
     def is_given(self, value: Value) -> bool:
         """Whether it is an input that is a tensor, as `opening` or the caller has seen to; it takes its name."""
@@ -282,6 +300,8 @@ class Body:
         if self.signature.numbers and not self.signature.traced:
             writer.globals["_capturing"] = self.front.capturing
             found.append(f"if _capturing() or {' or '.join(self.swapped())}: return _self._traced({', '.join(inputs)})")
+        if self.analysis.updates:
+            found.append("_self._refuse_recompute()")
         if writer.modules == "_m":
             found.append("_m = _self._modules")
         return found

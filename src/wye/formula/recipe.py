@@ -26,6 +26,7 @@ class Recipe:
         kinds: what is known of parts that are values.
         strict: see `Join`.
         tables: the names of parts that are tables, and of the inputs that choose their entries.
+        updates: of tables, by name: the input that holds their ids, if any, and the formula of new entries.
         terms: whether the value is returned with its terms, through the module's `_finish`.
     """
 
@@ -37,11 +38,15 @@ class Recipe:
     strict: bool = True
     terms: bool = False
     tables: Mapping[str, str] = field(default_factory=dict[str, str])
+    updates: Mapping[str, tuple[str | None, Formula]] = field(default_factory=dict[str, tuple[str | None, Formula]])
 
     def analysis(self, kinds: Mapping[str, Kind], *, dice: bool = False, closed: bool = False) -> Analysis:
         named = {name: (formula.text, self._looked_up(formula.program)) for name, formula in self.formulas.items()}
         whole, top, placed = assemble(self.formula.text, self._looked_up(self.formula.program), named)
-        return analyse(self.sources(whole, top, placed, kinds, dice, closed))
+        new = {name: (one.text, self._looked_up(one.program)) for name, (_, one) in self.updates.items()}
+        whole, _, updates = assemble(whole, top.program, new)
+        renewed = {name: (by, updates[name]) for name, (by, _) in self.updates.items()}
+        return analyse(self.sources(whole, top, placed, kinds, renewed, dice, closed))
 
     def _looked_up(self, program: Program) -> Program:
         """The program with each table read as its entries: `w` is `take(w, id)`."""
@@ -73,7 +78,14 @@ class Recipe:
         return found
 
     def sources(
-        self, whole: str, top: Text, placed: Mapping[str, Text], kinds: Mapping[str, Kind], dice: bool, closed: bool
+        self,
+        whole: str,
+        top: Text,
+        placed: Mapping[str, Text],
+        kinds: Mapping[str, Kind],
+        updates: Mapping[str, tuple[str | None, Text]],
+        dice: bool,
+        closed: bool,
     ) -> Sources:
         return Sources(
             top,
@@ -85,6 +97,7 @@ class Recipe:
             strict=self.strict,
             dice=dice,
             closed=closed,
+            updates=updates,
         )
 
 

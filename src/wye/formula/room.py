@@ -33,7 +33,7 @@ class Room(Check):
                     sizes[name] = shape[place] if place < len(shape) else 1
                 else:
                     sizes[name] = shape[place - len(axes)]
-        self.check(math.prod(sizes.values()), leaves or own)
+        self.check(math.prod([*sizes.values()]), leaves or own)
 
     def check(self, elements: int, leaves: Sequence[Shape]) -> None:
         most = room(leaves)

@@ -63,6 +63,7 @@ class Sources:
         strict: whether undeclared data must fit as it is.
         dice: whether `die` and `coin` may fall.
         closed: whether only the names of `input_kinds` are inputs.
+        updates: of tables, by name: the input that holds their ids, if any, and the formula of new entries.
     """
 
     top: Text
@@ -74,19 +75,26 @@ class Sources:
     strict: bool = True
     dice: bool = False
     closed: bool = False
+    updates: Mapping[str, tuple[str | None, Text]] = field(default_factory=dict[str, tuple[str | None, Text]])
     order: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        reads = Reading(self, {})
-        reads.enter(self.top, ())
+        reads = self._reading({})
         self.order, self.inputs = tuple(reads.formulas), tuple(reads.inputs)
 
     def settle(self, brought: Mapping[str, Iterable[str]]) -> None:
         """The inputs once it is known which axes the named formulas bring out: their names are none."""
+        self.inputs = tuple(self._reading(brought).inputs)
+
+    def _reading(self, brought: Mapping[str, Iterable[str]]) -> Reading:
         reads = Reading(self, brought)
         reads.enter(self.top, ())
-        self.inputs = tuple(reads.inputs)
+        for by, text in self.updates.values():
+            if by is not None:
+                reads.inputs.setdefault(by)
+            reads.enter(text, ())
+        return reads
 
     def read(self, graph: Graph, name: str, span: Span) -> Value:
         """A part or an input as a value."""

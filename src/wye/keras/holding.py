@@ -8,10 +8,13 @@ from typing import Any
 
 import keras
 
+from ..errors import PartError
 from ..formula.formula import Formula
 from ..formula.schedule import Schedule
-from .kernels import Array
+from ..formula.tables import pointer_of
+from .kernels import Array, ops
 from .making import as_value
+from .renewing import pushed, renewed
 
 
 class Values(Mapping[str, Array]):
@@ -50,7 +53,9 @@ class Holder:
         self.formulas: dict[str, Formula] = {}
         self.schedules: dict[str, Schedule] = {}
         self.numbers: dict[str, float] = {}
-        self.tables: dict[str, str] = {}
+        self.tables: dict[str, str | None] = {}
+        self.updates: dict[str, Formula] = {}
+        self.training = False
         self.outer: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def __getattr__(self, name: str) -> Any:
@@ -59,7 +64,9 @@ class Holder:
         variables: dict[str, keras.Variable] = self._buffers.variables if "_buffers" in self.__dict__ else {}
         if name not in variables:
             raise AttributeError(name)
-        return as_value(variables[name])
+        value = as_value(variables[name])
+        # Torch writes into a bank that the backward may still read.
+        return ops.copy(value) if self.training and self.tables.get(name, "") is None else value
 
     def hold(self, name: str, value: Any) -> None:
         """Puts a part where generated code looks for it."""
@@ -83,6 +90,41 @@ class Holder:
     def value(self, name: str) -> Any:
         """The same for a callable in the place of a formula: of variables their value."""
         return as_value(self.part(name))
+
+    # tables
+
+    def read_by(self) -> tuple[dict[str, str], dict[str, tuple[str | None, Formula]]]:
+        """By which input tables are read, and their updates."""
+        updates = {name: (self.tables[name], update) for name, update in self.updates.items()}
+        return {name: by for name, by in self.tables.items() if by is not None}, updates
+
+    def refuse_updates(self, kind: str, why: str, fix: str) -> None:
+        """Refuses tables with an update.
+
+        Raises:
+            PartError: there is one.
+        """
+        for name, update in self.updates.items():
+            what = f"the table `{name}` cannot be updated here: {why}."
+            raise PartError(what, f"{name}=Table(..., update={update.text!r})", kind, fix)
+
+    def _refuse_recompute(self) -> None:
+        """Nobody recomputes a call here."""
+
+    def _renews(self) -> bool:
+        """Whether this call updates tables."""
+        return self.training
+
+    def _renew(self, name: str, ids: Array | None, new: object) -> None:
+        """The update of a table, from what its formula gave."""
+        held = self.variable(name)
+        if ids is not None:
+            held.assign(renewed(as_value(held), ids, new))
+            return
+        pointer = self.variable(pointer_of(name))
+        rows, oldest = pushed(as_value(held), as_value(pointer), new)
+        held.assign(rows)
+        pointer.assign(oldest)
 
     # what was made of this
 

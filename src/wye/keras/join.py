@@ -110,11 +110,11 @@ class Join(Moving, Named, Parts, keras.Model):
 
     def _make(self, source: Formula | Callable[..., Any], formulas: Mapping[str, Formula]) -> Made | None:
         if not isinstance(source, Formula):
+            self._held.refuse_updates(type(self).__name__, "its value is a callable", "write a formula")
             return None
-        held = self._held
-        recipe = Recipe(
-            source, dict(formulas), *self._names(), self._value_kinds(), self._strict, self._terms, held.tables
-        )
+        tables, updates = self._held.read_by()
+        kinds = self._value_kinds()
+        recipe = Recipe(source, dict(formulas), *self._names(), kinds, self._strict, self._terms, tables, updates)
         return Made(recipe, self._inputs_by_name.names)
 
     def _install(self, made: Made | None) -> None:
@@ -185,6 +185,7 @@ class Join(Moving, Named, Parts, keras.Model):
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         """The value; Keras tells the layers inside of `training` where the one around them takes it, too."""
         self._seen()
+        self._held.training = bool(training)
         if self._made is not None:
             return self._made(self._held, inputs)
         held = self._held

@@ -174,5 +174,6 @@ class Objective(Fitted, Join):
         if finite:
             return total
         if self._on_nonfinite == "skip":
+            self._held.training = False  # no table is updated by such a batch
             return ops.zeros((), total.dtype)
         raise nonfinite(shown(self.formula), {name: float(term) for name, term in terms.items()}, float(total))

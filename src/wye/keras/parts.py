@@ -14,7 +14,7 @@ from ..formula.formula import Formula
 from ..formula.graph import NUMBER, Kind
 from ..formula.naming import check_names
 from ..formula.schedule import Schedule
-from ..formula.tables import check_entries
+from ..formula.tables import check_entries, check_pointers, pointer_of
 from .edges import Edges
 from .holding import Holder
 from .kernels import NARROW, WHOLE, Array, Tensor, ops
@@ -103,6 +103,7 @@ class Parts(Seen):
         for name, value in parts.items():
             self._held.kinds[name] = part_kind(name, value)
             self._set_part(name, value)
+        check_pointers([name for name, by in self._held.tables.items() if by is None], parts)
         if self._held.schedules:
             self._steps = constant("step", 0, WHOLE)
 
@@ -147,6 +148,10 @@ class Parts(Seen):
             self._set_number(name, value)
         elif kind == "table":
             held.tables[name] = value.by
+            if value.update is not None:
+                held.updates[name] = value.update
+            if value.by is None:
+                self._track_pointer(pointer_of(name))
             self._track(name, constant(name, value.tensor, keras.backend.standardize_dtype(value.tensor.dtype)))
         elif kind == "buffer" and not isinstance(value, keras.Variable):
             tensor: Array = value if isinstance(value, Tensor) else ops.convert_to_tensor(value)
@@ -166,6 +171,12 @@ class Parts(Seen):
             private._tracker.untrack(old)  # Keras would keep on training and counting what is replaced
         super().__setattr__(name, value)
         held.hold(name, value)  # last: TensorFlow keeps no attribute that is there already
+
+    def _track_pointer(self, name: str) -> None:
+        """The place of a bank's oldest row."""
+        variable = constant(name, 0, WHOLE)
+        self._track_variable(variable)
+        self._held._buffers.variables[name] = variable  # pyright: ignore[reportPrivateUsage]
 
     def _set_number(self, name: str, value: float) -> None:
         held = self._held
@@ -238,6 +249,9 @@ class Parts(Seen):
         by, new = (value.by, value.tensor) if isinstance(value, Table) else (None, value)
         known, given = (held.tables[name], tuple(variable.shape)), (by, tuple(new.shape))
         check_entries(name, f"{type(self).__name__}.{name} = ...", known, given)
+        if isinstance(value, Table) and value.update not in (None, held.updates.get(name)):
+            got, fix = f"update={str(value.update)!r}", "give entries alone, or build it anew"
+            raise PartError(f"the table `{name}` keeps its update.", f"{type(self).__name__}.{name} = ...", got, fix)
         held.synced()
         variable.assign(new)
 

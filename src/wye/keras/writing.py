@@ -76,7 +76,10 @@ def _written(held: Holder, name: str, kind: str) -> Any:
         return {"kind": kind, "value": held.numbers[name]}
     variable = held.variable(name)
     found = {"kind": kind, "shape": list(variable.shape), "dtype": variable.dtype}
-    return {**found, "by": held.tables[name]} if kind == "table" else found
+    if kind != "table":
+        return found
+    update = held.updates.get(name)
+    return {**found, "by": held.tables[name], **({"update": update.text} if update else {})}
 
 
 def read_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +100,7 @@ def _read(name: str, part: Mapping[str, Any]) -> Any:
     dtype = NARROW.get(part["dtype"], part["dtype"])
     empty = ops.zeros(tuple(part["shape"]), dtype)
     if kind == "table":
-        return Table(empty, part["by"])
+        return Table(empty, part["by"], update=part.get("update"))
     if kind == "parameter":
         made: Any = keras.Variable
         return made(empty, dtype=dtype, name=name)

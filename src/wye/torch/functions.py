@@ -260,11 +260,15 @@ def distance(a: Tensor, b: Tensor, dim: int) -> Tensor:
 # structure
 
 
-def take(values: tuple[Tensor, Tensor], axis: int) -> Tensor:
+def take(values: tuple[Any, Tensor], axis: int) -> Tensor:
+    """The entries at an index; of a table's source as it hands them out."""
     if values[1].is_floating_point() or values[1].dtype == torch.bool:
         raise refusals.fractional_entries(values[1].dtype)
+    index = within(values[1].long(), values[0].shape[axis])
     try:
-        return torch.index_select(values[0], axis, within(values[1].long(), values[0].shape[axis]))
+        if not isinstance(values[0], Tensor):
+            return values[0].rows(index)
+        return torch.index_select(values[0], axis, index)
     except (IndexError, RuntimeError) as error:
         raise out_of_range(values[1], values[0].shape[axis]) if "out of" in str(error) else error from None
 

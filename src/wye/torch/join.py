@@ -11,16 +11,18 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from ..errors import InputError, PartError
+from ..errors import FlowError, InputError, PartError
 from ..formula.formula import Formula
 from ..formula.joining import check_strict, joined_by, wrong_inputs
 from ..formula.recipe import Recipe
+from ..formula.totals import shown
 from .failures import explained
 from .front import capturing
 from .keras_layer import adopted
 from .making import Made
 from .parts import Parts
 
+current_backward = torch._C._current_graph_task_id  # pyright: ignore[reportPrivateUsage]
 GENERATED = ("forward", "_traced", "_made")
 
 
@@ -104,12 +106,14 @@ class Join(Parts):
 
     def _make(self, source: Formula | Callable[..., Any], formulas: Mapping[str, Formula]) -> Made | None:
         if not isinstance(source, Formula):
+            self._refuse_updates("its value is a callable", "write a formula")
             return None
         return Made(self._recipe(source, formulas), self._inputs)
 
     def _recipe(self, source: Formula, formulas: Mapping[str, Formula]) -> Recipe:
         kinds = self._value_kinds()
-        return Recipe(source, dict(formulas), *self._names(), kinds, self._strict, self._terms, self._tables)
+        tables, updates = self._read_by()
+        return Recipe(source, dict(formulas), *self._names(), kinds, self._strict, self._terms, tables, updates)
 
     def _install(self, made: Made | None) -> None:
         self._made = made
@@ -179,6 +183,13 @@ class Join(Parts):
     def _wrong_inputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> InputError | None:
         required = self._made.reads if self._made else self.inputs
         return wrong_inputs(type(self).__name__, self.inputs, required, len(args), kwargs)
+
+    def _refuse_recompute(self) -> None:
+        """A second run of the same call would read the entries that the first one wrote."""
+        if not torch.compiler.is_compiling() and self._renews() and current_backward() != -1:
+            what, got = "a table was updated, and is read again within a backward.", "a call that is recomputed"
+            fix = "checkpoint the networks, and call this outside of that"
+            raise FlowError(what, shown(self.formula), got, fix)
 
     def _refuse_missing(self) -> None:
         raise TypeError("an input is missing")

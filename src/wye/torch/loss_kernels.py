@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -48,22 +49,28 @@ def cross_entropy(
     if target.is_floating_point() or target.shape != logits.shape[:-1]:
         raise refusals.no_class_ids(target.dtype, tuple(target.shape), tuple(logits.shape))
     flat_ids = target.reshape(-1).long()
-    kept = flat_ids != ignore_index
     if weight is not None:
-        found, shares = _weighted(flat, flat_ids, kept, weight, label_smoothing)
+        found, shares = _weighted(flat, flat_ids, flat_ids != ignore_index, weight, label_smoothing)
         if reduction == "mean":
             return _over_shares(found.sum(), shares.sum())
         return found.reshape(target.shape) if reduction == "none" else found.sum()
-    how = "none" if reduction == "none" else "sum"
+    # torch's mean of no rows is NaN, and only the CPU may be asked whether it is; elsewhere the rows are counted.
+    cheap = reduction == "mean" and flat.device.type == "cpu" and not torch.compiler.is_compiling()
+    how = reduction if cheap or reduction == "none" else "sum"
+    options: dict[str, Any] = {"ignore_index": ignore_index, "label_smoothing": label_smoothing}
     try:
-        found = F.cross_entropy(
-            flat, flat_ids, ignore_index=ignore_index, reduction=how, label_smoothing=label_smoothing
-        )
+        found = F.cross_entropy(flat, flat_ids, reduction=how, **options)
+        if cheap:
+            if not _is_nan(found):
+                return found
+            found = F.cross_entropy(flat, flat_ids, reduction="sum", **options)
     except IndexError as error:
-        raise out_of_range(flat_ids[kept], classes) if "out of bounds" in str(error) else error from None
+        raise (
+            out_of_range(flat_ids[flat_ids != ignore_index], classes) if "out of bounds" in str(error) else error
+        ) from None
     if reduction == "none":
         return found.reshape(target.shape)
-    return found / kept.sum().clamp(min=1) if reduction == "mean" else found
+    return found / (flat_ids != ignore_index).sum().clamp(min=1) if reduction == "mean" else found
 
 
 def _weighted(
@@ -146,6 +153,14 @@ def _equal(left: Tensor, right: Tensor) -> bool | None:
         return torch.equal(left, right)
     except RuntimeError:
         return None
+
+
+def _is_nan(x: Tensor) -> bool:
+    """Whether it is NaN, or nobody knows yet."""
+    try:
+        return bool(x != x)
+    except RuntimeError:
+        return True
 
 
 def _over(found: Tensor, reduction: str) -> Tensor:

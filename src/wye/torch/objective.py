@@ -65,6 +65,7 @@ class Objective(Join):
 
     _terms = True
     _observers: tuple[Observer, ...] = ()
+    _skipped = False
 
     def __init__(
         self,
@@ -178,12 +179,17 @@ class Objective(Join):
         self._watch_schedules()
         for observe in self._observers:
             observe(self, total, {name: terms[name] for name in plain})
+        if self._on_nonfinite == "skip":
+            self._skipped = not bool(torch.isfinite(total))
         if self._on_nonfinite != "keep" and not bool(torch.isfinite(total)):
             return self._nonfinite(total, plain), plain
         return total, plain
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__getstate__().items() if name != "_observers"}
+
+    def _renews(self) -> bool:
+        return super()._renews() and not self._skipped
 
     def _nonfinite(self, total: Tensor, terms: Terms) -> Tensor:
         if self._on_nonfinite == "skip":

@@ -14,10 +14,12 @@ from ..formula.formula import Formula
 from ..formula.graph import NUMBER, Kind
 from ..formula.naming import check_names
 from ..formula.schedule import Schedule
-from ..formula.tables import check_entries
+from ..formula.tables import check_entries, check_pointers, pointer_of
 from .edges import Edges, sides_of
 from .keras_layer import adopted, is_layer
 from .making import dtype_class
+from .renewing import pushed, renew
+from .sources import Source
 from .table import Table
 
 
@@ -66,12 +68,14 @@ class Parts(nn.Module):
         self._formulas: dict[str, Formula] = {}
         self._schedules: dict[str, Schedule] = {}
         self._callables: dict[str, Callable[..., Any]] = {}
-        self._tables: dict[str, str] = {}  # by which input each is read
+        self._tables: dict[str, str | None] = {}  # by which input each is read; None: a bank
+        self._updates: dict[str, Formula] = {}
         self._mirrors: dict[str, Tensor] = {}
         self._step = 0
         for name, value in parts.items():
             self._kinds[name] = part_kind(name, value)
             self._set_part(name, value)
+        check_pointers([name for name, by in self._tables.items() if by is None], parts)
         if self._schedules:
             self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
@@ -84,7 +88,7 @@ class Parts(nn.Module):
         """What is known of the parts that are values."""
         known = {"number": NUMBER, "schedule": NUMBER, "edges": Kind(data=False, dtype="any", tensor=False)}
         return {
-            name: known[kind] if kind in known else Kind(data=False, dtype=dtype_class(getattr(self, name)))
+            name: known[kind] if kind in known else Kind(data=False, dtype=dtype_class(entries(getattr(self, name))))
             for name, kind in self._kinds.items()
             if kind not in ("module", "callable", "formula")
         }
@@ -113,8 +117,7 @@ class Parts(nn.Module):
         elif kind == "number":
             self._set_number(name, value)
         elif kind == "table":
-            self._tables[name] = value.by
-            self.register_buffer(name, value.tensor)
+            self._hold_table(name, value)
         elif kind == "buffer":
             self.register_buffer(name, value)
         elif kind == "edges":
@@ -161,13 +164,60 @@ class Parts(nn.Module):
                 f"assign a {before}",
             )
 
+    def _hold_table(self, name: str, table: Table) -> None:
+        self._tables[name] = table.by
+        if isinstance(table.tensor, Source):
+            self.__dict__[name] = table.tensor
+            return
+        if table.update is not None:
+            self._updates[name] = table.update
+        held = table.tensor if table.update is None else table.tensor.detach().clone()
+        self.register_buffer(name, held, table.persistent)
+        if table.by is None:
+            oldest = torch.zeros((), dtype=torch.int64, device=held.device)
+            self.register_buffer(pointer_of(name), oldest, table.persistent)
+
+    def _read_by(self) -> tuple[dict[str, str], dict[str, tuple[str | None, Formula]]]:
+        """By which input tables are read, and their updates."""
+        updates = {name: (self._tables[name], update) for name, update in self._updates.items()}
+        return {name: by for name, by in self._tables.items() if by is not None}, updates
+
+    def _refuse_updates(self, why: str, fix: str) -> None:
+        for name, update in self._updates.items():
+            what = f"the table `{name}` cannot be updated here: {why}."
+            raise PartError(what, f"{name}=Table(..., update={update.text!r})", type(self).__name__, fix)
+
+    def _renews(self) -> bool:
+        """Whether this call updates tables."""
+        return self.training and torch.is_grad_enabled()
+
+    def _renew(self, name: str, ids: Tensor | None, new: object) -> None:
+        """The update of a table, from what its formula gave."""
+        held = cast(Tensor, self._buffers[name])
+        with torch.no_grad():
+            if ids is not None:
+                renew(held, ids, new)
+                return
+            pointer = pointer_of(name)
+            self._buffers[name], self._buffers[pointer] = pushed(held, cast(Tensor, self._buffers[pointer]), new)
+
     def _fill_table(self, name: str, value: Table | Tensor) -> None:
         """Other entries for a table, in its dtype; a graph that was captured reads them too."""
-        old = cast(Tensor, self._buffers[name])
+        old = getattr(self, name)
         by, new = (value.by, value.tensor) if isinstance(value, Table) else (None, value)
         held, given = (self._tables[name], tuple(old.shape)), (by, tuple(new.shape))
-        check_entries(name, f"{type(self).__name__}.{name} = ...", held, given)
-        super().__setattr__(name, new.to(old))
+        where = f"{type(self).__name__}.{name} = ..."
+        check_entries(name, where, held, given)
+        if isinstance(old, Source) != isinstance(new, Source):
+            got, fix = f"{type(new).__name__} for {type(old).__name__}", "give one of the same kind, or build it anew"
+            raise PartError(f"the table `{name}` is held in another way.", where, got, fix)
+        if isinstance(value, Table) and value.update not in (None, self._updates.get(name)):
+            got, fix = f"update={str(value.update)!r}", "give entries alone, or build it anew"
+            raise PartError(f"the table `{name}` keeps its update.", where, got, fix)
+        if isinstance(new, Source):
+            self.__dict__[name] = new
+        else:
+            super().__setattr__(name, new.to(old, copy=name in self._updates))
 
     def advance(self) -> None:
         """Counts one optimizer step; schedules move, those of modules inside too."""
@@ -214,6 +264,19 @@ class Parts(nn.Module):
             yield
         finally:
             self._kinds = kinds
+
+
+def saved_tables(module: Parts) -> set[str]:
+    """The names of buffers in which tables, and the pointers of banks, are saved."""
+    tables = module._tables  # pyright: ignore[reportPrivateUsage]
+    names = {*tables, *(pointer_of(name) for name, by in tables.items() if by is None)}
+    unsaved = module._non_persistent_buffers_set  # pyright: ignore[reportPrivateUsage]
+    return {name for name, _ in module.named_buffers(recurse=False) if name in names and name not in unsaved}
+
+
+def entries(held: Tensor | Source) -> Tensor:
+    """A tensor like the entries of a table."""
+    return held if isinstance(held, Tensor) else torch.empty(0, dtype=held.dtype)
 
 
 def _holds_number(value: object) -> TypeGuard[Tensor]:

@@ -12,6 +12,7 @@ import wye
 from examples import (
     digits,
     early_exit,
+    elr_noisy_labels,
     m01_two_losses,
     m03_two_modules,
     m04_intermediate_values,
@@ -67,6 +68,19 @@ def join() -> Kept:
         net.advance()
     net.gain = float("1e-3")
     return net, {"y": x(4), "x": x(4), "id": torch.tensor([8, 0, 3, 3, 1, 2])}
+
+
+def updated() -> Kept:
+    """A table that was updated, and a bank whose oldest row is not the first."""
+    net = wye.Join(
+        "a - t + 0 * sum(bank)",
+        t=wye.Table(torch.rand(9, 4), update="0.7 * t + share * softmax(a)"),
+        bank=wye.Table(torch.rand(4, 4), by=None, update="2 * a"),
+        share=0.3,
+    )
+    for ids in ([8, 0, 3, 3, 1, 2], [5]):
+        net(a=torch.randn(len(ids), 4), id=torch.tensor(ids))
+    return net.eval(), {"a": x(4), "id": torch.tensor([8, 0, 3, 3, 1, 2])}
 
 
 def switched() -> Kept:
@@ -345,6 +359,7 @@ def of_examples() -> dict[str, Callable[[], Kept]]:
         "m17": lambda: (m17_contrastive_pair.two_networks(), _rows(m17_contrastive_pair.pairs())),
         "m18": lambda: (m18_pair_margin.two_networks(), _rows(m18_pair_margin.patients())),
         "m19": lambda: (m19_pair_weighted_by_label.two_networks(), _rows(m19_pair_weighted_by_label.halves())),
+        "elr_loss": lambda: (elr_noisy_labels.early_learning(40), {**scores, "id": 5 * torch.arange(N)}),
         "m21": lambda: (m21_dynamic_graph_or_tree.network(), image),
         "m21_shared": lambda: (m21_dynamic_graph_or_tree.network(shared=True), image),
         "m22": lambda: (m22_how_weights_move.depth_network(), image),
@@ -365,6 +380,6 @@ def _rows(data: dict[str, Tensor]) -> dict[str, Tensor]:
 
 OWN = (
     join, switched, items, still, infinite, objective, chain, when, when_more, when_asks_a_module, switch, repeat, loop,
-    choice, exits, all_exits, takes, shared, tied, dtypes, resting, containers, nothing, pictures,
+    choice, exits, all_exits, takes, shared, tied, dtypes, resting, containers, nothing, pictures, updated,
 )  # fmt: skip
 MODELS: dict[str, Callable[[], Kept]] = {**{make.__name__: make for make in OWN}, **losses(), **of_examples()}

@@ -69,6 +69,8 @@ class Node(Named, Wants):
         check_settings(kind, per, PER, shared, parts)
         check_names(parts, OWN | stages.keys())
         self._hold(parts)
+        fix = "update it in an Objective, or in a Join that is a stage"
+        self._held.refuse_updates(kind, "a condition only reads", fix)
         self._held.__dict__["_fall"] = self._fall
         self.per, self.shared = per, frozenset(shared)
         self._stages = Stages()
@@ -98,7 +100,7 @@ class Node(Named, Wants):
 
     def _recipe(self, formula: Formula) -> Recipe:
         held = self._held
-        return Recipe(formula, dict(held.formulas), *self._names(), self._value_kinds(), tables=held.tables)
+        return Recipe(formula, dict(held.formulas), *self._names(), self._value_kinds(), tables=held.read_by()[0])
 
     def _replace_formula(self, name: str, formula: Formula) -> None:
         before = self._held.formulas[name]

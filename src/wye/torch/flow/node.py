@@ -54,6 +54,7 @@ class Node(Wants):
         check_settings(kind, per, PER, shared, parts)
         check_names(parts, OWN | stages.keys())
         self._hold(parts)
+        self._refuse_updates("a condition only reads", "update it in an Objective, or in a Join that is a stage")
         self.per, self.shared = per, frozenset(shared)
         self.paths = {name: Count() for name in stages}
         for name, module in stages.items():
@@ -85,7 +86,7 @@ class Node(Wants):
 
     def _recipe(self, formula: Formula) -> Recipe:
         kinds = self._value_kinds()
-        return Recipe(formula, dict(self._formulas), *self._names(), kinds, tables=self._tables)
+        return Recipe(formula, dict(self._formulas), *self._names(), kinds, tables=self._read_by()[0])
 
     def _replace_formula(self, name: str, formula: Formula) -> None:
         before = self._formulas[name]

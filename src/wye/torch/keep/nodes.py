@@ -24,12 +24,13 @@ from ..flow.stage import Called, Takes
 from ..flow.switching import RandomChoice, Switch
 from ..join import Frozen, Join
 from ..objective import Objective
-from ..parts import Parts
+from ..parts import Parts, saved_tables
 from ..table import Table
 from .values import Held
 
 Child = Callable[[str], nn.Module]
 Empty = Callable[[str], torch.Tensor]
+Given = Callable[[str], Table]
 Settings = dict[str, Any]
 
 
@@ -60,12 +61,21 @@ def arguments_of(module: nn.Module) -> Settings:
 def _of_parts(module: Parts) -> Settings:
     """The parts by name, in order; and how often schedules have moved."""
     parts = {name: _part(module, name, kind) for name, kind in module._kinds.items()}
-    return {**({"parts": parts} if parts else {}), **({"step": module._step} if module._schedules else {})}
+    tables = {name: more for name in module._tables if (more := _of_table(module, name))}
+    found: Settings = {"parts": parts, "tables": tables}
+    kept = {name: value for name, value in found.items() if value}
+    return {**kept, **({"step": module._step} if module._schedules else {})}
+
+
+def _of_table(module: Parts, name: str) -> Settings:
+    """What a table is beside its tensor and the input that reads it."""
+    update, outside = module._updates.get(name), name not in saved_tables(module)
+    return {**({"update": update} if update else {}), **({"outside": True} if outside else {})}
 
 
 def _part(module: Parts, name: str, kind: str) -> Any:
     if kind == "table":
-        return Held(kind, module._tables[name])
+        return Held(kind, module._tables[name] or "")
     home = {"formula": module._formulas, "schedule": module._schedules, "callable": module._callables}
     if kind in home:
         return home[kind][name]
@@ -134,7 +144,7 @@ def tensors_of(module: nn.Module) -> set[str]:
         return {"index", *(["weight"] if module.weight is not None else [])}
     if not isinstance(module, Parts):
         return set()
-    held = {name for name, kind in module._kinds.items() if kind in ("parameter", "buffer", "table")}
+    held = {name for name, kind in module._kinds.items() if kind in ("parameter", "buffer")} | saved_tables(module)
     return held | module._mirrors.keys() | ({"step"} if module._schedules else set())
 
 
@@ -146,7 +156,7 @@ def numbers_of(module: nn.Module) -> set[str]:
 # how they are built
 
 
-def built(kind: str, settings: Settings, child: Child, empty: Empty) -> nn.Module:
+def built(kind: str, settings: Settings, child: Child, empty: Empty, given: Given) -> nn.Module:
     """One of wye's modules again.
 
     Args:
@@ -154,6 +164,7 @@ def built(kind: str, settings: Settings, child: Child, empty: Empty) -> nn.Modul
         settings: what `arguments_of` says; used up.
         child: gives a module inside by its name.
         empty: gives a tensor of this module by its name, of which only dtype and shape are known yet.
+        given: gives a table of this module that the file does not hold.
 
     Raises:
         WyeError, LookupError, TypeError, ValueError: nothing can be built from them.
@@ -163,7 +174,11 @@ def built(kind: str, settings: Settings, child: Child, empty: Empty) -> nn.Modul
         weight = settings["weight"]
         return held(empty("index"), weight and _filled("weight", weight, child, empty), settings["num_nodes"])
     step = settings.pop("step", 0)
-    parts = {name: _filled(name, part, child, empty) for name, part in settings.pop("parts", {}).items()}
+    tables, parts = settings.pop("tables", {}), settings.pop("parts", {})
+    for name, part in parts.items():
+        is_table = isinstance(part, Held) and part.kind == "table"
+        own = tables.get(name, {})
+        parts[name] = _table(name, part.by, own, empty, given) if is_table else _filled(name, part, child, empty)
     module = _join(cls, settings, parts) if issubclass(cls, Join) else BUILD[cls](settings, child, parts)
     if isinstance(module, Parts) and module._schedules:
         module._step = step
@@ -177,9 +192,13 @@ def _filled(name: str, part: Any, child: Child, empty: Empty) -> Any:
     if part.kind == "module":
         return child(name)
     tensor = empty(name)
-    if part.kind == "table":
-        return Table(tensor, part.by)
     return nn.Parameter(tensor, tensor.is_floating_point()) if part.kind == "parameter" else tensor
+
+
+def _table(name: str, by: str, more: Settings, empty: Empty, given: Given) -> Table:
+    """A table with the tensor of the file, or with that of the caller; read and updated as it was."""
+    one = given(name) if more.get("outside") else Table(empty(name), by or None, update=more.get("update"))
+    return Table(one.tensor, by or None, persistent=one.persistent, update=more.get("update"))
 
 
 def _join(cls: type[Join], settings: Settings, parts: Settings) -> Join:

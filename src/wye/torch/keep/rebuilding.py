@@ -14,6 +14,7 @@ from ...keep.description import Description, Entry, is_within, resolved, within
 from ...keep.plain import read
 from ...keep.sealed import WHOLE
 from ..keras_layer import adopted
+from ..table import Table
 from . import layers, nodes, registry
 from .describing import held, own
 from .nodes import switch
@@ -27,20 +28,28 @@ class Rebuilding:
         path: of the file, for errors.
         description: what it describes.
         tensors: what it holds.
-        given: modules of the caller by their paths.
+        given: modules of the caller by their paths; and tables that the file does not hold.
     """
 
     def __init__(
-        self, path: str, description: Description, tensors: Mapping[str, Tensor], given: Mapping[str, nn.Module]
+        self, path: str, description: Description, tensors: Mapping[str, Tensor], given: Mapping[str, Any]
     ) -> None:
         self.path, self.description, self.tensors = path, description, tensors
-        self.given = {name: adopted(one, name, f"load(..., parts={{{name!r}: ...}})") for name, one in given.items()}
+        self.tables = {name: one for name, one in given.items() if isinstance(one, Table)}
+        modules = {name: one for name, one in given.items() if name not in self.tables}
+        self.given = {name: adopted(one, name, f"load(..., parts={{{name!r}: ...}})") for name, one in modules.items()}
         self.done: dict[str, nn.Module] = {}
         self._check_given()
 
     def model(self) -> nn.Module:
         """The model; its weights lie on no device, but for those of modules that were given."""
-        return self._module("")
+        model = self._module("")
+        for name in self.tables:
+            what, got = f"the file asks for no table {name!r}.", f"a {self.tables[name]!r}"
+            raise FileError(
+                what, f"load({self.path!r}, parts=...)", got, "leave it out, or assign it once it is loaded"
+            )
+        return model
 
     def _check_given(self) -> None:
         """All that is opaque is given, and nothing that is not there."""
@@ -140,7 +149,7 @@ class Rebuilding:
             for name, value in entry.settings.items()
         }
         if entry.kind in nodes.MODULES:
-            return nodes.built(entry.kind, values, child, empty)
+            return nodes.built(entry.kind, values, child, empty, lambda name: self._table(within(path, name)))
         if entry.kind in layers.LAYERS:
             self._check_rounds(values)
             with torch.device("meta"), warnings.catch_warnings():
@@ -164,6 +173,14 @@ class Rebuilding:
 
     def _count(self, path: str) -> int:
         return len(self.description.parts[path].holds)
+
+    def _table(self, key: str) -> Table:
+        """A table of the caller, which the file does not hold."""
+        if key not in self.tables:
+            what, got = f"the table `{key[:60]}` is not in the file.", f"given: {listed(map(repr, self.tables))}"
+            fix = f"give it: wye.load(path, parts={{{key!r}: wye.Table(...)}})"
+            raise FileError(what, f"load({self.path!r}, parts=...)", got, fix)
+        return self.tables.pop(key)
 
     def _own(self, key: str) -> Tensor:
         """A tensor of the file, for a constructor to do with as it likes."""
