@@ -27,6 +27,7 @@ from examples import (
     m17_contrastive_pair,
     m18_pair_margin,
     m19_pair_weighted_by_label,
+    m20_two_towers,
     m21_dynamic_graph_or_tree,
     m22_how_weights_move,
     m23_what_the_file_holds,
@@ -360,6 +361,7 @@ def of_examples() -> dict[str, Callable[[], Kept]]:
         "m18": lambda: (m18_pair_margin.two_networks(), _rows(m18_pair_margin.patients())),
         "m19": lambda: (m19_pair_weighted_by_label.two_networks(), _rows(m19_pair_weighted_by_label.halves())),
         "elr_loss": lambda: (elr_noisy_labels.early_learning(40), {**scores, "id": 5 * torch.arange(N)}),
+        "m20": lambda: (m20_two_towers.two_towers("label"), _glyphs()),
         "m21": lambda: (m21_dynamic_graph_or_tree.network(), image),
         "m21_shared": lambda: (m21_dynamic_graph_or_tree.network(shared=True), image),
         "m22": lambda: (m22_how_weights_move.depth_network(), image),
@@ -372,6 +374,11 @@ def of_examples() -> dict[str, Callable[[], Kept]]:
         "digits": lambda: (digits.network(), {"x": x(1, 8, 8)}),
         "digits_loss": lambda: (digits.objective(), {**scores, "dim": x(10), "bright": x(10)}),
     }
+
+
+def _glyphs() -> dict[str, Tensor]:
+    data = m20_two_towers.glyphs(every=900)
+    return {name: value[:N].contiguous() for name, value in data.items()}
 
 
 def _rows(data: dict[str, Tensor]) -> dict[str, Tensor]:
