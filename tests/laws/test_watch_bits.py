@@ -31,6 +31,7 @@ import examples.m21_dynamic_graph_or_tree as m21
 import examples.m22_how_weights_move as m22
 import examples.m24_never_meets_the_condition as m24
 from tests.laws.bits import SETTINGS, Run, assert_same_bits
+from tests.laws.bits_losses import SCENES
 
 STEPS = 9
 
@@ -189,6 +190,7 @@ EXAMPLES: dict[str, Callable[[], Scene]] = {
     "m24_never_meets_the_condition wye": lambda: classified(m24.network(), turns),
     "early_exit": exits,
     "digits": all_at_once,
+    **{name: lambda make=make: Scene(*make()) for name, make in SCENES.items()},
 }
 
 OPTIMIZERS: dict[str, Callable[[Any], Optimizer]] = {

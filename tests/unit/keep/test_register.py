@@ -15,8 +15,8 @@ from wye.torch.keep import registry
 
 @pytest.fixture(autouse=True)
 def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "CLASSES", dict(registry.CLASSES))
-    monkeypatch.setattr(registry, "FUNCTIONS", dict(registry.FUNCTIONS))
+    monkeypatch.setattr(registry, "CLASSES", {})
+    monkeypatch.setattr(registry, "FUNCTIONS", {})
 
 
 class Plain(nn.Module):

@@ -59,6 +59,7 @@ def loss_by_hand(table: Tensor, given: dict[str, Tensor]) -> Tensor:
 @pytest.mark.parametrize("compiled", [False, True])
 def test_the_loss_reads_the_old_entries_and_the_batch_alone_gets_new_ones(compiled: bool) -> None:
     loss = elr()
+    torch._dynamo.reset()
     run = torch.compile(loss, fullgraph=True, backend="aot_eager") if compiled else loss
     for ids in BATCHES[:4] if compiled else BATCHES:
         given, before = batch(ids), loss.t.clone()
@@ -152,6 +153,7 @@ def test_counts_of_classes(dtype: torch.dtype, compiled: bool) -> None:
     update = "seen[b] + cast(sum(label[c] == label[b], c), dtype='int64')"
     seen = wye.Table(torch.zeros(5, dtype=dtype), by="label", update=update)
     join = wye.Join("mean(x)", seen=seen)
+    torch._dynamo.reset()
     run = torch.compile(join, fullgraph=True, backend="aot_eager") if compiled else join
     counts = [0] * 5
     for labels in ([1, 1, 4, 0], [4, 4, 4, 4], [0, 1, 2, 3]):
@@ -168,6 +170,7 @@ class TestBank:
         start = torch.rand(5, 2, dtype=torch.float64)
         bank = wye.Objective("mean(sum(z[b, d] * bank[n, d], d) ** 2)", bank=wye.Table(start, by=None, update="z"))
         assert bank.inputs == ("z",)
+        torch._dynamo.reset()
         run = torch.compile(bank, fullgraph=True, backend="aot_eager") if compiled else bank
         queue, place = [row.clone() for row in start], 0
         for size in (2, 2, 2, 1, 7, 5, 3):
