@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from .formula.formula import Formula
-from .formula.given import flat, formula_of, is_array, on_arrays, refuse_arrays
+from .formula.given import flat, holds, is_array, on_arrays, refuse_arrays, text_of
 
 
 def evaluate(formula: str | Formula, /, *, strict: bool = True, **values: Any) -> Any:
@@ -33,18 +33,18 @@ def evaluate(formula: str | Formula, /, *, strict: bool = True, **values: Any) -
         >>> float(wye.evaluate("mean(w[b] * (pred[b, k] - label[b, k]) ** 2)", w=w, pred=pred, label=label))
         2.0
     """
-    checked, given = formula_of(formula, strict), flat(values)
+    text = text_of(formula, strict)
     torch, keras = sys.modules.get("torch"), sys.modules.get("keras")
-    if torch is not None and any(isinstance(value, torch.Tensor) for value in given):
+    if torch is not None and holds(values, torch.Tensor):
         refuse_arrays(values, "torch.from_numpy")
         from .torch.evaluate import evaluate as on_torch
 
-        return on_torch(checked, values, strict)
-    if keras is not None and any(_is_of_keras(value, keras) for value in given):
+        return on_torch(text, values, strict)
+    if keras is not None and any(_is_of_keras(value, keras) for value in flat(values)):
         from .keras.evaluation import evaluate as on_keras
 
-        return on_keras(checked, strict=strict, **values)
-    return on_arrays(checked, values, strict)
+        return on_keras(text, strict=strict, **values)
+    return on_arrays(text, values, strict)
 
 
 def _is_of_keras(value: object, keras: Any) -> bool:

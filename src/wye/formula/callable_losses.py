@@ -11,6 +11,7 @@ from ..errors import InputError
 from .catalogue.loss import Loss
 from .functions import FUNCTIONS, Option
 from .losses import NAMED, told, written
+from .running import constant_in_graphs
 from .text import write
 from .tree import Call, Name, Negative, Node, Number, Several, Text, Truth
 
@@ -79,9 +80,14 @@ def _constant(loss: Loss, key: str, value: Any) -> Option:
     return items if several else value  # pyright: ignore[reportUnknownVariableType]
 
 
-@lru_cache(maxsize=256)
+@constant_in_graphs
 def _text(name: str, values: tuple[str, ...], options: tuple[tuple[str, Option], ...]) -> str:
     """The call as it is written in a formula; what is as it would be anyway is left out."""
+    return _text_once(name, values, options)
+
+
+@lru_cache(maxsize=256)
+def _text_once(name: str, values: tuple[str, ...], options: tuple[tuple[str, Option], ...]) -> str:
     function = FUNCTIONS[name]
     written = [(key, value) for key, value in options if value is not None and value != function.options[key]]
     extra = tuple((key, Name(key)) for key in values if key in function.extra)

@@ -13,16 +13,19 @@ from .formula import Formula
 
 
 @lru_cache(maxsize=1024)
-def _formula(text: str) -> Formula:
+def formula_of(text: str) -> Formula:
+    """The formula of a text, as it is typed."""
     return Formula(text)
 
 
-def formula_of(formula: str | Formula, strict: object) -> Formula:
-    """The formula, once it is clear that `strict` is the setting and not a value."""
+def text_of(formula: str | Formula, strict: object) -> str:
+    """The text as typed, once it is clear that `strict` is the setting and not a value."""
     if not isinstance(strict, bool):
         fix = "write strict=False, or call the value otherwise"
         raise InputError("`strict` is a setting, not a value.", "evaluate(..., strict=...)", type(strict).__name__, fix)
-    return formula if isinstance(formula, Formula) else _formula(formula)
+    if isinstance(formula, str):
+        return formula
+    return Formula(formula).text
 
 
 @lru_cache(maxsize=1024)
@@ -33,7 +36,8 @@ def read_by(formula: Formula) -> frozenset[str]:
 
 def flat(values: Mapping[str, Any]) -> list[Any]:
     """All that is given, inside tuples and dicts too."""
-    found, waiting = list[Any](), list(values.values())
+    found: list[Any] = []
+    waiting = list(values.values())
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
@@ -43,6 +47,14 @@ def flat(values: Mapping[str, Any]) -> list[Any]:
         else:
             found.append(value)
     return found
+
+
+def holds(values: Mapping[str, Any], kind: Any) -> bool:
+    """Whether a value of that type is given, by itself or inside."""
+    for value in values.values():
+        if isinstance(value, kind):
+            return True
+    return any(isinstance(value, kind) for value in flat(values))
 
 
 def is_array(value: object) -> bool:
@@ -63,10 +75,11 @@ def refuse_arrays(values: Mapping[str, Any], converter: str) -> None:
             )
 
 
-def on_arrays(formula: Formula, values: Mapping[str, Any], strict: bool) -> Any:
+def on_arrays(text: str, values: Mapping[str, Any], strict: bool) -> Any:
     """The value of a formula on arrays and numbers."""
     from .reference import evaluate
 
+    formula = formula_of(text)
     read = read_by(formula)
     given = {name: value for name, value in values.items() if name in read}
     return evaluate(formula.program, given, formula.text, strict=strict)

@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, TypeVar
 
 from .analysis import analyse
 from .codegen import Signature, function
 from .edges import EdgeList
 from .emission import Front
 from .formula import Formula
-from .given import read_by
+from .given import formula_of, read_by
 from .graph import NUMBER, Kind
 from .scope import Sources, assemble
 
-Explained = Callable[[Exception, CodeType, str, frozenset[tuple[int, int]]], Exception]
 Kinds = tuple[tuple[str, Kind], ...]
+Explained = Callable[[Exception, CodeType, str, frozenset[tuple[int, int]]], Exception]
+Mark = Hashable
+"""All that the kind of an input depends on: the dtype of a tensor, the type of anything else."""
+Made = TypeVar("Made", bound=Callable[..., Any])
 
 
-def kind_of(value: object, tensor: Any, dtype_class: Callable[[Any], str]) -> Kind | None:
+def constant_in_graphs(function: Made) -> Made:
+    """Of constants and of constants alone: torch's compiler calls it while it captures, and keeps what it returns.
+
+    This is `torch.compiler.assume_constant_result` without its import.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
+def kind_of(mark: Mark, dtype_class: Callable[[Any], str]) -> Kind | None:
     """What is known of an input when it is given; None for what can only be called.
 
     Args:
-        value: the input.
-        tensor: the type, or types, of the framework's tensors.
-        dtype_class: what is known of a tensor's dtype.
+        mark: that of the input.
+        dtype_class: what is known of a dtype.
     """
-    if isinstance(value, tensor):
-        return Kind(dtype=dtype_class(value))
-    if isinstance(value, bool | int | float):
+    if not isinstance(mark, type):
+        return Kind(dtype=dtype_class(mark))
+    if issubclass(mark, bool | int | float):
         return NUMBER
-    return None if callable(value) and not isinstance(value, EdgeList) else Kind(dtype="any", tensor=False)
+    called = any("__call__" in vars(base) for base in mark.__mro__)
+    return None if called and not issubclass(mark, EdgeList) else Kind(dtype="any", tensor=False)
 
 
 @dataclass(frozen=True)
@@ -44,11 +56,13 @@ class Run:
     text: str
     calls: frozenset[tuple[int, int]]
     inputs: tuple[str, ...]
+    parts: frozenset[str]
     explained: Explained
 
-    def __call__(self, module: object, *inputs: Any) -> Any:
+    def __call__(self, values: Mapping[str, Any]) -> Any:
+        parts = Callables({name: values[name] for name in self.parts}) if self.parts else None
         try:
-            return self.function(module, *inputs)
+            return self.function(parts, *[values[name] for name in self.inputs])
         except Exception as error:
             told = self.explained(error, self.function.__code__, self.text, self.calls)
             if told is error:
@@ -68,16 +82,35 @@ class Runs:
 
     Args:
         front: what code is written for.
-        kind_of: what is known of an input; None for what can only be called.
+        dtype_class: what is known of a dtype.
         explained: the error to raise instead of a framework's.
         traced: whether it is written as for a captured graph, where numbers may be tensors.
     """
 
     def __init__(
-        self, front: Front, kind_of: Callable[[object], Kind | None], explained: Explained, traced: bool = False
+        self, front: Front, dtype_class: Callable[[Any], str], explained: Explained, traced: bool = False
     ) -> None:
-        self._front, self._kind_of, self._explained, self._traced = front, kind_of, explained, traced
+        self._front, self._dtype_class, self._explained, self._traced = front, dtype_class, explained, traced
         self._made = lru_cache(maxsize=1024)(self._make)
+        self.of = lru_cache(maxsize=4096)(self._of)
+
+    def _of(self, text: str, strict: bool, names: tuple[str, ...], marks: tuple[Mark, ...]) -> Run:
+        """What computes a formula from such values; values that it does not read are left alone.
+
+        Args:
+            text: the formula.
+            strict: whether undeclared values must fit as they are.
+            names: of the values.
+            marks: of the values, in the same order.
+        """
+        formula = formula_of(text)
+        read = read_by(formula)
+        kinds = {
+            name: kind_of(mark, self._dtype_class) for name, mark in zip(names, marks, strict=True) if name in read
+        }
+        parts = frozenset(name for name, kind in kinds.items() if kind is None)
+        known = tuple((name, kind) for name in sorted(kinds) if (kind := kinds[name]) is not None)
+        return self._made(formula, text, known, parts, strict)
 
     def _make(self, formula: Formula, text: str, kinds: Kinds, parts: frozenset[str], strict: bool) -> Run:
         whole, top, _ = assemble(text, formula.program, {})
@@ -85,13 +118,4 @@ class Runs:
         analysis = analyse(sources)
         made = function(analysis, self._front, Signature(sources.inputs, assumed=False, traced=self._traced))
         calls = frozenset(value.span for value in analysis.graph.values() if value.op == "call")
-        return Run(made, whole, calls, sources.inputs, self._explained)
-
-    def value(self, formula: Formula, values: Mapping[str, Any], strict: bool) -> Any:
-        """The value of a formula; values that it does not read are left alone."""
-        read = read_by(formula)
-        kinds = {name: self._kind_of(value) for name, value in values.items() if name in read}
-        parts = frozenset(name for name, kind in kinds.items() if kind is None)
-        known = tuple((name, kind) for name in sorted(kinds) if (kind := kinds[name]) is not None)
-        run = self._made(formula, formula.text, known, parts, strict)
-        return run(Callables({name: values[name] for name in parts}), *(values[name] for name in run.inputs))
+        return Run(made, whole, calls, sources.inputs, parts, self._explained)

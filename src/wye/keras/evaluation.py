@@ -7,7 +7,7 @@ from typing import Any
 from keras import KerasTensor
 
 from ..formula.formula import Formula
-from ..formula.given import flat, formula_of, on_arrays, read_by, refuse_arrays
+from ..formula.given import flat, formula_of, on_arrays, read_by, refuse_arrays, text_of
 from .kernels import Tensor, as_it_stands
 from .making import value_of
 from .symbolic import evaluated
@@ -39,13 +39,13 @@ def evaluate(formula: str | Formula, /, *, strict: bool = True, **values: Any) -
         >>> float(wye.evaluate("mean(w[b] * (pred[b, k] - label[b, k]) ** 2)", w=w, pred=pred, label=label))
         2.0
     """
-    checked = formula_of(formula, strict)
-    read = read_by(checked)
+    text = text_of(formula, strict)
+    read = read_by(formula_of(text))
     given = {name: value for name, value in values.items() if name in read}
     found = flat(given)
     if not any(isinstance(value, Tensor) for value in found):
-        return on_arrays(checked, given, strict)
+        return on_arrays(text, given, strict)
     refuse_arrays(given, "keras.ops.convert_to_tensor")
     if any(isinstance(value, KerasTensor) for value in found):
-        return evaluated(checked, given, strict)
-    return value_of(checked, given, strict)
+        return evaluated(text, given, strict)
+    return value_of(text, given, strict)

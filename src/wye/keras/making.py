@@ -9,35 +9,38 @@ from typing import Any
 import keras
 
 from ..formula.codegen import Signature, function
-from ..formula.formula import Formula
-from ..formula.given import read_by
 from ..formula.graph import Kind
 from ..formula.recipe import Prepared, Recipe, terms_of
-from ..formula.running import Runs, kind_of
+from ..formula.running import Mark, Runs, kind_of
 from .failures import explained
 from .front import FRONT
-from .kernels import COMPLEX, FLOATS, SMALL, Array, Tensor, ops
+from .kernels import COMPLEX, FLOATS, SMALL, Tensor, ops
 
 
-def dtype_class(tensor: Array) -> str:
-    if tensor.dtype in COMPLEX:
+def dtype_class(dtype: Any) -> str:
+    if dtype in COMPLEX:
         return "complex"
-    return "float" if tensor.dtype in FLOATS else "small" if tensor.dtype in SMALL else "int"
+    return "float" if dtype in FLOATS else "small" if dtype in SMALL else "int"
 
 
 def input_kind(value: object) -> Kind | None:
     """What is known of an input when it is given; None for what can only be called."""
-    return kind_of(value, Tensor, dtype_class)
+    return kind_of(_mark(value), dtype_class)
+
+
+def _mark(value: Any) -> Mark:
+    return value.dtype if isinstance(value, Tensor) else type(value)
 
 
 # As for a captured graph, where numbers may be tensors: so may sizes be, of which nobody knows more.
-RUNS = Runs(FRONT, input_kind, explained, traced=True)
+RUNS = Runs(FRONT, dtype_class, explained, traced=True)
 
 
-def value_of(formula: Formula, values: Mapping[str, Any], strict: bool) -> Any:
+def value_of(text: str, values: Mapping[str, Any], strict: bool) -> Any:
     """The value of a formula on Keras tensors."""
-    read = read_by(formula)
-    return RUNS.value(formula, {name: as_value(value) for name, value in values.items() if name in read}, strict)
+    given = {name: as_value(value) for name, value in values.items()}
+    marks = tuple([_mark(value) for value in given.values()])
+    return RUNS.of(text, strict, tuple(given), marks)(given)
 
 
 def as_value(value: Any) -> Any:

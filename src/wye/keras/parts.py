@@ -18,7 +18,7 @@ from ..formula.tables import check_entries, check_pointers, pointer_of
 from .edges import Edges
 from .holding import Holder
 from .kernels import NARROW, WHOLE, Array, Tensor, ops
-from .making import RUNS, dtype_class
+from .making import dtype_class, value_of
 from .table import Table
 
 NUMBERS = (bool, int, float)
@@ -117,7 +117,7 @@ class Parts(Seen):
         """What is known of the parts that are values."""
         known = {"number": NUMBER, "schedule": NUMBER, "edges": Kind(data=False, dtype="any", tensor=False)}
         return {
-            name: known[kind] if kind in known else Kind(data=False, dtype=dtype_class(self._held.variable(name)))
+            name: known[kind] if kind in known else Kind(data=False, dtype=dtype_class(self._held.variable(name).dtype))
             for name, kind in self._held.kinds.items()
             if kind not in (*CALLED, "formula")
         }
@@ -268,7 +268,7 @@ class Parts(Seen):
         step = ops.convert_to_tensor(self._steps)
         for name, schedule in held.schedules.items():
             variable = held.variable(name)
-            variable.assign(ops.cast(RUNS.value(schedule.formula, {"step": step}, True), variable.dtype))
+            variable.assign(ops.cast(value_of(schedule.formula.text, {"step": step}, True), variable.dtype))
 
 
 def move_all(model: Any) -> None:

@@ -30,12 +30,12 @@ class Evaluation(keras.Operation):
         self.formula, self.strict = Formula(formula), strict
 
     def call(self, **values: Any) -> Any:
-        found = value_of(self.formula, values, self.strict)
+        found = value_of(self.formula.text, values, self.strict)
         return tuple(map(ops.convert_to_tensor, found)) if isinstance(found, tuple) else ops.convert_to_tensor(found)
 
     def compute_output_spec(self, **values: Any) -> Any:
         """The same run on symbols: they check all that is known of the shapes."""
-        found = value_of(self.formula, fresh(values), self.strict)
+        found = value_of(self.formula.text, fresh(values), self.strict)
         return tuple(map(symbol_of, found)) if isinstance(found, tuple) else symbol_of(found)
 
     def get_config(self) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def symbol_of(value: Any) -> KerasTensor:
     return KerasTensor(tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))
 
 
-def evaluated(formula: Formula, values: Mapping[str, Any], strict: bool) -> Any:
+def evaluated(text: str, values: Mapping[str, Any], strict: bool) -> Any:
     """The symbol of a formula's value; what can be trained or called needs an owner, and is refused."""
     for name, value in values.items():
         if isinstance(value, EdgeList):
@@ -73,4 +73,4 @@ def evaluated(formula: Formula, values: Mapping[str, Any], strict: bool) -> Any:
                 type(value).__name__,
                 f"call it first and give what comes out: {name}=layer(x)",
             )
-    return Evaluation(formula.text, strict)(**values)
+    return Evaluation(text, strict)(**values)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import FunctionType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..formula.analysis import Analysis
@@ -19,13 +20,13 @@ from .kernels import FLOATS, SMALL
 
 def input_kind(value: object) -> Kind | None:
     """What is known of an input when it is given; None for what can only be called."""
-    return kind_of(value, Tensor, dtype_class)
+    return kind_of(value.dtype if isinstance(value, Tensor) else type(value), dtype_class)
 
 
-def dtype_class(tensor: Tensor) -> str:
-    if tensor.is_complex():
+def dtype_class(dtype: torch.dtype) -> str:
+    if dtype.is_complex:
         return "complex"
-    return "float" if tensor.dtype in FLOATS else "small" if tensor.dtype in SMALL else "int"
+    return "float" if dtype in FLOATS else "small" if dtype in SMALL else "int"
 
 
 class Made(Prepared):

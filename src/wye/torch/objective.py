@@ -18,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 from ..errors import PartError, WyeWarning
 from ..formula.formula import Formula
 from ..formula.joining import taken_by_name
+from ..formula.running import constant_in_graphs
 from ..formula.statements import FILENAME
 from ..formula.totals import check_nonfinite, no_scalar, nonfinite, shown, summands_of
 from .join import Join
@@ -230,8 +231,9 @@ def users_level() -> int:
     return level
 
 
+@constant_in_graphs
 def refuse_to_wait(setting: str) -> None:
-    """Raises from within a capture; marked as a constant, so that Dynamo runs it and the message comes through."""
+    """Raises from within a capture; Dynamo runs it, so that the message comes through."""
     raise PartError(
         "a captured graph cannot wait for the device.",
         "Objective(..., on_nonfinite=...)",
@@ -239,8 +241,5 @@ def refuse_to_wait(setting: str) -> None:
         'build it with on_nonfinite="keep", or compile the networks and call the objective outside',
     )
 
-
-# What torch.compiler.assume_constant_result does, without importing all of Dynamo.
-refuse_to_wait._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 __all__ = ["Objective"]

@@ -88,7 +88,7 @@ class Parts(nn.Module):
         """What is known of the parts that are values."""
         known = {"number": NUMBER, "schedule": NUMBER, "edges": Kind(data=False, dtype="any", tensor=False)}
         return {
-            name: known[kind] if kind in known else Kind(data=False, dtype=dtype_class(entries(getattr(self, name))))
+            name: known[kind] if kind in known else Kind(data=False, dtype=dtype_class(getattr(self, name).dtype))
             for name, kind in self._kinds.items()
             if kind not in ("module", "callable", "formula")
         }
@@ -272,11 +272,6 @@ def saved_tables(module: Parts) -> set[str]:
     names = {*tables, *(pointer_of(name) for name, by in tables.items() if by is None)}
     unsaved = module._non_persistent_buffers_set  # pyright: ignore[reportPrivateUsage]
     return {name for name, _ in module.named_buffers(recurse=False) if name in names and name not in unsaved}
-
-
-def entries(held: Tensor | Source) -> Tensor:
-    """A tensor like the entries of a table."""
-    return held if isinstance(held, Tensor) else torch.empty(0, dtype=held.dtype)
 
 
 def _holds_number(value: object) -> TypeGuard[Tensor]:

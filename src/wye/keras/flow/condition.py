@@ -64,7 +64,7 @@ class Condition(Decider):
         shared = name in self.shared
         if not isinstance(value, Tensor):
             return "shared" if shared else "each", "any"
-        return "one" if len(value.shape) == 0 else "shared" if shared else "each", dtype_class(value)
+        return "one" if len(value.shape) == 0 else "shared" if shared else "each", dtype_class(value.dtype)
 
     def _make(self, codes: tuple[Code, ...]) -> Made:
         assert self.recipe is not None

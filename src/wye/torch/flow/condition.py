@@ -112,7 +112,7 @@ class Condition(Decider):
         shared = name in self.node.shared
         if not isinstance(value, Tensor):
             return "shared" if shared else "each", "any"
-        return "one" if value.dim() == 0 else "shared" if shared else "each", dtype_class(value)
+        return "one" if value.dim() == 0 else "shared" if shared else "each", dtype_class(value.dtype)
 
     def _function(self, codes: tuple[Code, ...]) -> Made:
         if codes not in self.made:

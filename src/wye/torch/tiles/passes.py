@@ -45,8 +45,8 @@ class Sides:
         """Whether logits are the same both ways; rounded ones are not."""
         return self.against_itself and not self.products.rounded
 
-    def logits(self, tile: Tile, out: Tensor) -> Tensor:
-        return self.products.multiply(self._x[tile.rows], self._y[tile.columns], out)
+    def logits(self, tile: Tile, out: Tensor, unit: float = 1.0) -> Tensor:
+        return self.products.multiply(self._x[tile.rows], self._y[tile.columns], out, unit)
 
     def gather(self, tile: Tile, slope: Tensor) -> None:
         """Adds what the slopes of a tile's logits make of the gradients."""
@@ -79,13 +79,13 @@ def run(sides: Sides, sums: Sums, weights: Weights | None, both: bool, edge: int
         found = torch.empty(0)
         last = len(group) - 1
         for place, tile in enumerate(group):
-            found = sides.logits(tile, memory.tile(tile, last - place))
+            found = sides.logits(tile, memory.tile(tile, last - place), sums.unit)
             sums.read(found, tile, memory)
         if weights is not None:
             for place, tile in enumerate(reversed(group)):
                 found = memory.tile(tile, 0 if place >= memory.kept else place)
                 if place >= memory.kept:
-                    sums.again(sides.logits(tile, found), tile)
+                    sums.again(sides.logits(tile, found, sums.unit), tile)
                 sides.gather(tile, sums.slope(tile, found, weights, memory))
 
 
@@ -94,7 +94,7 @@ def slopes(sides: Sides, sums: Sums, weights: Weights, both: bool, edge: int = g
     cut = groups(sides, both, edge)
     memory = Memory(cut, 1, sides.x)
     for tile in (tile for group in cut for tile in group):
-        found = sides.logits(tile, memory.tile(tile, 0))
+        found = sides.logits(tile, memory.tile(tile, 0), sums.unit)
         sums.again(found, tile)
         sides.gather(tile, sums.slope(tile, found, weights, memory))
 

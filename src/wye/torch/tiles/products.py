@@ -28,11 +28,11 @@ class Products:
     def _small(self, x: Tensor) -> bool:
         return self.rounded and x.is_cuda and x.dtype is not torch.float64
 
-    def multiply(self, x: Tensor, y: Tensor, out: Tensor) -> Tensor:
-        """x @ y.T, of rows made ready."""
+    def multiply(self, x: Tensor, y: Tensor, out: Tensor, unit: float = 1.0) -> Tensor:
+        """x @ y.T times the unit, of rows made ready."""
         if x.dtype is out.dtype:
-            return torch.mm(x, y.mT, out=out)
-        return out.copy_(torch.mm(x, y.mT, out_dtype=out.dtype))
+            return torch.addmm(out, x, y.mT, beta=0, alpha=unit, out=out)
+        return torch.mul(torch.mm(x, y.mT, out_dtype=out.dtype), unit, out=out)
 
     def add(self, into: Tensor, x: Tensor, y: Tensor) -> None:
         """into += x @ y, of a tile and rows made ready, in either order."""

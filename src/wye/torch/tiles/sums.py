@@ -28,7 +28,9 @@ class Weights:
 
 
 class Sums(Protocol):
-    """The sums so far."""
+    """The sums so far; logits are read times the unit."""
+
+    unit: float
 
     def read(self, logits: Tensor, tile: Tile, memory: Memory) -> None:
         """Adds a tile; the logits are overwritten by what `slope` starts from."""
@@ -62,14 +64,16 @@ def sums_of(x: Tensor, columns: int | None, symmetric: bool, bound: float) -> Su
 
 
 class Plain:
-    """Sums of exponentials as they are."""
+    """Sums of exponentials as they are, as powers of 2: half the work of powers of e."""
+
+    unit = 1 / math.log(2)
 
     def __init__(self, x: Tensor, columns: int | None, symmetric: bool) -> None:
         self.rows = x.new_zeros(len(x))
         self.columns = self.rows if symmetric else None if columns is None else x.new_zeros(columns)
 
     def again(self, logits: Tensor, tile: Tile) -> None:
-        logits.exp_()
+        logits.exp2_()
         if tile.diagonal:
             logits.fill_diagonal_(0)
 
@@ -93,6 +97,8 @@ class Plain:
 
 class Online:
     """Sums of exponentials less the largest logit of the row, or column, so far."""
+
+    unit = 1.0
 
     def __init__(self, x: Tensor, columns: int | None, symmetric: bool) -> None:
         lowest = torch.finfo(x.dtype).min
