@@ -66,7 +66,7 @@ def test_another_formula_captured_later_captures_nothing_again() -> None:
 
 def test_a_wrong_formula_is_told_in_a_capture() -> None:
     captured = torch.compile(lambda x: wye.evaluate("x + ", x=x), backend="eager", fullgraph=True)
-    with pytest.raises(Exception, match="the formula ends where a value is expected|FormulaError") as caught:
+    with pytest.raises(Exception, match="FormulaError") as caught:
         captured(torch.ones(2))
     with pytest.raises(FormulaError):
         wye.evaluate("x + ", x=torch.ones(2))

@@ -197,6 +197,28 @@ class TestBank:
 
 
 class TestHeld:
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64])
+    @pytest.mark.parametrize("width", [3, 200])
+    def test_rows_of_any_width_and_dtype(self, width: int, dtype: torch.dtype) -> None:
+        join = wye.Join("sum(x)", t=wye.Table(torch.zeros(ROWS, width, dtype=dtype), update="t + x"))
+        expected = torch.zeros(ROWS, width, dtype=dtype)
+        for ids in BATCHES[:2]:
+            x = torch.arange(len(ids) * width).reshape(len(ids), width).to(dtype) % 8
+            join(x=x, id=torch.tensor(ids))
+            for one in set(ids):
+                new = torch.stack([row for row, place in zip(x, ids, strict=True) if place == one]).double().mean(0)
+                expected[one] += (new.floor() if dtype is torch.int64 else new).to(dtype)
+        assert torch.equal(join.t, expected)
+
+    @pytest.mark.parametrize("width", [3, 200])
+    def test_a_backward_that_needs_the_old_entries_says_so(self, width: int) -> None:
+        weight = torch.ones(width, requires_grad=True)
+        join = wye.Join("sum(x)", t=wye.Table(torch.ones(ROWS, width), update="2 * t"))
+        total = (join.t * weight).sum()
+        join(x=torch.ones(1), id=torch.tensor([2]))
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            total.backward()
+
     def test_copies_go_their_own_ways(self) -> None:
         loss, given = elr(), batch([0, 5, 8])
         for one in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
