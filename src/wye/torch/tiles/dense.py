@@ -73,15 +73,16 @@ class Dense:
         of_bias = slope.sum() if wanted_bias else None
         slope = self.rounded(slope)
         of_x = of_y = total = None
+        halves = -1
         if self.plan.against_itself:
             of_y, total = self.x.back(torch.mm(slope + slope.mT, self.right))
-            total.div_(2)  # each logit is met from both of its ends
+            halves = -2  # each logit is met from both of its ends
         else:
             if wanted_x or wanted_temperature:
                 of_x, total = self.x.back(torch.mm(slope, self.right))
             if wanted_y:
                 of_y, _ = self.y.back(torch.mm(slope.mT, self.left))
-        of_temperature = -total / self.temperature if wanted_temperature and total is not None else None
+        of_temperature = total / (self.temperature * halves) if wanted_temperature and total is not None else None
         return of_x if wanted_x else None, of_y if wanted_y else None, of_temperature, of_bias
 
     def _slope(self, rows: Tensor | None, columns: Tensor | None) -> Tensor:

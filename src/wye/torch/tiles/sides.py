@@ -51,13 +51,12 @@ class Scaled:
         """The gradient in the rows given, into the memory of `slope`; and the sum of rows times slope."""
         along = along_rows(self.rows, slope)
         total = along.sum()
-        if self.factor is not None:
-            slope.mul_(self.factor)
-        if self.unit and self.factor is not None:
-            along.mul_(self.factor)
+        if self.unit:
             if self.scale is not None:
                 along.div_(self.scale * self.scale)
             slope.addcmul_(self.rows, along, value=-1)
+        if self.factor is not None:
+            slope.mul_(self.factor)
         return slope, total
 
 
