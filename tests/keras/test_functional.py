@@ -76,6 +76,37 @@ def test_an_objective_on_symbols() -> None:
     alike(model([a, y])["ce"], -logits[np.arange(5), y].mean())
 
 
+HELD = np.array([2, 0, 3, 0])
+PICKS: dict[str, Any] = {
+    "take(x, held)": lambda x: x[HELD],
+    "take(x, held, axis=1)": lambda x: x[:, HELD],
+    "x[b, d][held[j], d]": lambda x: x[HELD],
+    "x[b, held[j]]": lambda x: x[:, HELD],
+    "x[b, held[b]]": lambda x: x[np.arange(4), HELD],
+    "cross_entropy(x, held, weight=w)": lambda x: (
+        sum((np.log(np.exp(row).sum()) - row[place]) * (1 + place) for row, place in zip(x, HELD, strict=True)) / 9
+    ),
+}
+
+
+@pytest.mark.parametrize("formula", PICKS)
+def test_an_index_that_a_model_holds_picks_from_a_symbol(formula: str) -> None:
+    a, held = array(1, 4, 4), {"held": HELD, **({"w": np.arange(1, 5, dtype="float32")} if "w" in formula else {})}
+    join = wye.Join(formula, **held)
+    x = keras.Input((4,))
+    alike(keras.Model(x, join(x))(a), PICKS[formula](a.astype("float64")))
+    loss = wye.Objective("mean(x ** 2)", x="pick(layer(z))", pick=join, layer=dense(1, 4))
+    loss.compile(keras.optimizers.SGD(0.0))
+    seen = loss.fit({"z": a}, batch_size=4, shuffle=False, verbose=0).history["loss"]  # built in a captured step
+    alike(seen, [np.mean(PICKS[formula](line(loss.layer, a)) ** 2)])
+    # an entry that an axis of a known size lacks is refused, one of an unknown size in the run
+    with pytest.raises(wye.RangeError, match="index 4 is out of range"):
+        wye.Join("x[b, held[j]]", held=HELD + 1)(x)
+    late = keras.Model(x, wye.Join("take(x, held)", held=HELD + 1)(x))
+    with pytest.raises(wye.RangeError, match="index 4 is out of range"):
+        late(a)
+
+
 BAD: list[tuple[Any, str]] = [
     (
         lambda x, y, _: wye.Join("x - y")(x, y),

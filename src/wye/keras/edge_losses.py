@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras import KerasTensor
-
 from ..formula import edges as core
 from .edges import Edges
-from .kernels import WHOLE, Array, Dtypes, ops
+from .kernels import Array, Dtypes, ops
+from .picks import beside
 
 HALF = Dtypes("float16", "bfloat16")
 
@@ -74,10 +73,7 @@ def _unit(x: Array) -> Array:
 
 def _ends(x: Array, edges: Edges) -> tuple[Array, Array]:
     """The rows at both ends of every edge."""
-    if isinstance(x, KerasTensor):  # of a symbol only the shape matters, and Keras reads indices that are none
-        source = target = KerasTensor(tuple(edges.index.shape[1:]), WHOLE)
-    else:
-        source, target = ops.unstack(ops.convert_to_tensor(edges.index), 2, 0)
+    source, target = (beside(x, end) for end in ops.unstack(ops.convert_to_tensor(edges.index), 2, 0))
     return ops.take(x, source, axis=0), ops.take(x, target, axis=0)
 
 

@@ -29,7 +29,7 @@ from .kernels import (
     squared,
     truth,
 )
-from .picks import only, out_of_range, pick, within
+from .picks import beside, only, out_of_range, pick, within
 
 IDS = Dtypes("int32", "int64")
 
@@ -83,7 +83,8 @@ def weighted_cross_entropy(
 
 def _shares(weight: Array, kept: Array, target: Array) -> Array:
     """The weight of each target's class; 0 for those that are left out."""
-    found = ops.take(weight, ops.where(kept, target, ops.zeros_like(target)), axis=0)
+    ids = beside(weight, ops.where(kept, target, ops.zeros_like(target)))
+    found = ops.take(weight, ids, axis=0)
     return ops.where(kept, found, ops.zeros_like(found))
 
 

@@ -42,6 +42,7 @@ def pick(x: Array, index: Array, shared: int, new: int, rest: int, run: int | No
             index = index if others else _repeated(index, run, longer)
         shared += max(mine, others) - 1
     index, inside = within(index, sizes(x)[shared])
+    index = beside(x, index)
     if shared == 0:
         return only(ops.take(x, index, axis=0), inside, rest)
     lead, count, width = sizes(x)[:shared], sizes(x)[shared], sizes(x)[shared + 1 :]
@@ -56,14 +57,21 @@ def pick(x: Array, index: Array, shared: int, new: int, rest: int, run: int | No
 def within(index: Array, size: Any) -> tuple[Array, Array | None]:
     """The index, checked; while a graph is captured also what says of each entry whether it is in range."""
     index = ops.cast(index, WHOLE)
-    last = index if size is UNKNOWN else size
-    inside = ops.logical_and(ops.greater_equal(index, 0), ops.less(index, last))
+    if size is UNKNOWN:  # that of a symbol: the run knows it
+        return index, None
+    inside = ops.logical_and(ops.greater_equal(index, 0), ops.less(index, size))
     holds = truth(ops.all(inside))
     if holds:
         return index, None
     if holds is None:
         return ops.where(inside, index, 0), inside
     raise out_of_range(index, size)
+
+
+def beside(x: Array, index: Array) -> Array:
+    """The index, as a symbol where x is one: its shape is all that matters then, and Keras would read its values."""
+    symbolic = isinstance(x, KerasTensor) and not isinstance(index, KerasTensor)
+    return KerasTensor(tuple(index.shape), WHOLE) if symbolic else index
 
 
 def only(x: Array, inside: Array | None, rest: int) -> Array:
@@ -95,7 +103,7 @@ def pick_one(x: Array, place: Any, dim: int) -> Array:
     count = x.shape[dim]
     if isinstance(place, Tensor):
         index, inside = within(place, sizes(x)[dim])
-        return only(ops.take(x, index, axis=dim), inside, len(x.shape) - 1)
+        return only(ops.take(x, beside(x, index), axis=dim), inside, len(x.shape) - 1)
     if not math.isfinite(place) or place != int(place):
         raise refusals.fractional_place(place)
     if place < 0 or (count is not None and place >= count):

@@ -8,7 +8,7 @@ import keras
 
 from ..formula import refusals
 from .kernels import BOOLEAN, FLOATS, Array, broadcast, dtype_name, ops, sizes
-from .picks import only, within
+from .picks import beside, only, within
 
 
 def take(values: tuple[Array, Array], axis: int) -> Array:
@@ -16,7 +16,7 @@ def take(values: tuple[Array, Array], axis: int) -> Array:
     if index.dtype in FLOATS or index.dtype in BOOLEAN:
         raise refusals.fractional_entries(dtype_name(index))
     index, inside = within(index, sizes(x)[axis])
-    found = ops.take(x, index, axis=axis)
+    found = ops.take(x, beside(x, index), axis=axis)
     if inside is None:
         return found
     shape = [1] * len(x.shape)
