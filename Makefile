@@ -7,8 +7,8 @@ READY := $(VENV)/.ready
 run: $(READY)
 	@$(VENV)/bin/python examples/digits.py
 
-# The tests without a backend of Keras in two processes, then those of each backend side by side; one thread each keeps
-# them from fighting over the cores. ARGS go to every pytest: make test ARGS=-x
+# The tests of each backend of Keras, and all others in two processes, side by side; one thread each keeps them from
+# fighting over the cores. ARGS go to every pytest: make test ARGS=-x
 test: $(READY)
 	@$(VENV)/bin/python -m tests $(ARGS)
 

@@ -1,4 +1,4 @@
-"""Every test: `python -m tests` runs those without a backend of Keras, then those of each backend side by side.
+"""Every test: `python -m tests` runs those of each backend of Keras, and all others in two processes, side by side.
 
 Keras takes its backend once in each process, so each backend has a process of its own. Arguments go to every one of
 them: `python -m tests -x`. The last line sums up what pytest counted.
@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -85,8 +86,9 @@ def main_run(arguments: Sequence[str]) -> Run:
     return Run("main", process.wait(), "".join(lines))
 
 
-def backend_runs(arguments: Sequence[str]) -> Iterator[Run]:
-    """The tests of each backend side by side, each as it ends."""
+@contextmanager
+def backend_runs(arguments: Sequence[str]) -> Iterator[Iterator[Run]]:
+    """Starts the tests of each backend; gives them one by one as they end."""
     with tempfile.TemporaryDirectory() as folder:
         logs = {name: Path(folder, f"{name}.txt") for name in BACKENDS}
         running = dict[str, subprocess.Popen[str]]()
@@ -94,20 +96,30 @@ def backend_runs(arguments: Sequence[str]) -> Iterator[Run]:
             with log.open("w") as output:  # the process has a handle of its own
                 environment = {**os.environ, **QUIET, "KERAS_BACKEND": name}
                 running[name] = started(["tests/keras", *arguments], environment, output)
-        while running:
-            ended = [name for name, process in running.items() if process.poll() is not None]
-            for name in ended:
-                yield Run(name, running.pop(name).returncode, logs[name].read_text(errors="replace"))
-            time.sleep(0.1)
+        try:
+            yield _ended(running, logs)
+        finally:
+            for process in running.values():
+                process.terminate()
+                process.wait()
+
+
+def _ended(running: dict[str, subprocess.Popen[str]], logs: Mapping[str, Path]) -> Iterator[Run]:
+    while running:
+        ended = [name for name, process in running.items() if process.poll() is not None]
+        for name in ended:
+            yield Run(name, running.pop(name).returncode, logs[name].read_text(errors="replace"))
+        time.sleep(0.1)
 
 
 def main(arguments: Sequence[str]) -> int:
     start = time.monotonic()
-    runs = [main_run(arguments)]
-    for run in backend_runs(arguments):
-        runs.append(run)
-        if not run.status:
-            shown(run)
+    with backend_runs(arguments) as ended:
+        runs = [main_run(arguments)]
+        for run in ended:
+            runs.append(run)
+            if not run.status:
+                shown(run)
     for run in runs[1:]:
         if run.status:
             shown(run)

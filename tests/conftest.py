@@ -6,11 +6,17 @@ import sys
 import numpy as np
 import pytest
 
+from tests.collector import settle
+
 SEED = 20
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run the tests marked `long`")
+
+
+def pytest_collection_finish() -> None:
+    settle()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.collector import settle
 from tests.conformance.backends import BACKENDS, Backend
 from tests.conformance.cases import CASES, VALUES, Case
 from tests.conformance.flow_run import empty_nodes, node_cases
@@ -164,6 +165,7 @@ def words(evaluate: Callable[..., Any], text: str, values: dict[str, Any]) -> st
 
 def report(name: str) -> Report:
     backend = BACKENDS[name]()
+    settle()
     sections: dict[str, Iterator[str]] = {
         "cases": written_cases(backend),
         "random": random_formulas(backend, name),

@@ -25,6 +25,7 @@ QUIET = {
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "CUDA_VISIBLE_DEVICES": "",
     "JAX_PLATFORMS": "cpu",
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",  # as on JAX:
     "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # each case is compiled once and run once
 }
 BOTH = {"cases", "random", "nodes", "empty"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 
 import pytest
 
@@ -62,7 +63,7 @@ def test_failing_runs_are_shown_last_and_fail_the_whole(
         Run("torch", 0, "2 passed in 1.00s\n"),
     ]
     monkeypatch.setattr(runner, "main_run", lambda arguments: Run("main", 0, "4 passed in 1.00s\n"))
-    monkeypatch.setattr(runner, "backend_runs", lambda arguments: iter(ended))
+    monkeypatch.setattr(runner, "backend_runs", lambda arguments: nullcontext(iter(ended)))
     assert runner.main(["-x"]) == 1
     shown = capsys.readouterr().out
     assert shown.index("1 passed") < shown.index("2 passed") < shown.index("\njax:\nF\n")

@@ -21,10 +21,10 @@ Kinds = tuple[tuple[str, Kind], ...]
 Explained = Callable[[Exception, CodeType, str, frozenset[tuple[int, int]]], Exception]
 Mark = Hashable
 """All that the kind of an input depends on: the dtype of a tensor, the type of anything else."""
-Made = TypeVar("Made", bound=Callable[..., Any])
+Called = TypeVar("Called", bound=Callable[..., Any])
 
 
-def constant_in_graphs(function: Made) -> Made:
+def constant_in_graphs(function: Called) -> Called:
     """Of constants and of constants alone: torch's compiler calls it while it captures, and keeps what it returns.
 
     This is `torch.compiler.assume_constant_result` without its import.
