@@ -54,7 +54,7 @@ def interleaved(runs: Mapping[str, Run], *, seconds: float = 2.0, rounds: int = 
     Args:
         runs: the candidates.
         seconds: about how long all of it may take.
-        rounds: the most rounds; fewer where a call is long, but never under 9.
+        rounds: the most rounds; fewer where a call is long, but never under 9, of seconds each 5.
         least: how long a turn lasts at least; short calls are repeated to fill it.
     """
     names = list(runs)
@@ -62,7 +62,8 @@ def interleaved(runs: Mapping[str, Run], *, seconds: float = 2.0, rounds: int = 
     repeats = {name: max(1, round(least / cost[name])) for name in names}
     round_cost = sum(cost[name] * repeats[name] for name in names)
     samples = Samples({name: [] for name in names})
-    for turn in range(max(9, min(rounds, int(seconds / round_cost)))):
+    fewest = 9 if max(cost.values()) < 1 else 5
+    for turn in range(max(fewest, min(rounds, int(seconds / round_cost)))):
         gc.collect(0)
         gc.disable()
         try:
@@ -76,8 +77,11 @@ def interleaved(runs: Mapping[str, Run], *, seconds: float = 2.0, rounds: int = 
 
 
 def _warm(run: Run) -> float:
-    """Seconds a call takes once warm."""
-    for _ in range(3):
+    """Seconds a call takes once warm; one of over a second is warm after the first."""
+    first = _timed(run, 1)
+    if first > 1:
+        return first
+    for _ in range(2):
         run()
     return max(min(_timed(run, 1) for _ in range(3)), 1e-7)
 

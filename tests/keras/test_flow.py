@@ -15,8 +15,8 @@ from tests.keras.flow_slopes import WAYS, Sloped, sloped
 
 SIZE = 5
 SEEDS = 60
-DEEP = 6
-"""Every so many nestings, one is three nodes deep; the others are two deep."""
+DEEP = 7
+"""Every so many nestings, one is three nodes deep; the others are two deep. No multiple of the number of ways."""
 ALWAYS = 4
 CLOSE = 1e-3
 """How near to a bound a sample may be before the loop, in other floats, could decide otherwise."""
