@@ -78,11 +78,11 @@ def interleaved(runs: Mapping[str, Run], *, seconds: float = 2.0, rounds: int = 
 
 def _warm(run: Run) -> float:
     """Seconds a call takes once warm; one of over a second is warm after the first."""
-    first = _timed(run, 1)
-    if first > 1:
-        return first
-    for _ in range(2):
-        run()
+    run()
+    second = _timed(run, 1)
+    if second > 1:
+        return second
+    run()
     return max(min(_timed(run, 1) for _ in range(3)), 1e-7)
 
 
