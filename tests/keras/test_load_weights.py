@@ -87,6 +87,31 @@ def test_the_weights_of_every_model_go_into_another_one(name: str, tmp_path: Pat
         np.testing.assert_array_equal(numbers(one), numbers(two))
 
 
+def test_within_a_running_fit(tmp_path: Path) -> None:
+    """On JAX a fit holds the variables itself meanwhile."""
+    net, seen = wye.Chain(first=dense(1, 4, 3), last=dense(2, 2, 4)), list[Any]()
+    net(X)
+    loss = wye.Objective("mean((net(x) - 1) ** 2)", net=net)
+    wye.save(net, tmp_path / "first.keras")
+    kernel = numbers(net.first.kernel)
+
+    def step(batch: int, logs: Any) -> None:
+        if batch == 0:
+            for name, model in (("whole", loss), ("inner", net)):
+                wye.save(model, tmp_path / f"{name}.keras")
+            seen.append(numbers(net.first.kernel))
+        if batch == 1:
+            assert wye.load_weights(net, tmp_path / "first.keras").whole
+
+    loss.compile(keras.optimizers.SGD(0.5))
+    call = keras.callbacks.LambdaCallback(on_train_batch_end=step)
+    loss.fit({"x": np.concatenate([X, X, 0 * X])}, batch_size=5, shuffle=False, verbose=0, callbacks=[call])
+    assert (seen[0] != kernel).any()
+    np.testing.assert_array_equal(numbers(wye.load(tmp_path / "whole.keras").net.first.kernel), seen[0])
+    np.testing.assert_array_equal(numbers(wye.load(tmp_path / "inner.keras").first.kernel), seen[0])
+    np.testing.assert_array_equal(numbers(net.first.kernel), kernel)  # nothing moves where x is 0
+
+
 def test_a_model_that_is_not_built(tmp_path: Path) -> None:
     wye.save(looped(), tmp_path / "net.keras")
     net = wye.Chain(first=keras.layers.Dense(4))

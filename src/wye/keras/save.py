@@ -14,6 +14,7 @@ from ..keep.aside import written_aside
 from ..keep.inspecting import Contents, contents
 from ..keep.weights import Loaded, compared, misfit
 from .describing import named
+from .parts import Parts
 
 
 def save(model: keras.Model, path: str | PathLike[str]) -> None:
@@ -45,6 +46,7 @@ def save(model: keras.Model, path: str | PathLike[str]) -> None:
     if not isinstance(model, keras.Model):  # pyright: ignore[reportUnnecessaryIsInstance]
         got, fix = type(model).__name__, "save the model around it, or a Chain of it: wye.save(wye.Chain(node), path)"
         raise InputError("only a model is saved.", "save(...)", got, fix)
+    _hand_back(model)
     name = os.fspath(path)
     if not name.endswith(".keras") or "://" in name:
         model.save(name)
@@ -97,6 +99,7 @@ def load_weights(model: keras.Model, path: str | PathLike[str], *, strict: bool 
     if not model.built or not all(layer.built for layer in cast(Any, model)._flatten_layers()):
         got = f"{model.name}, not built"
         raise InputError("a model has no weights before it is built.", "load_weights(...)", got, "call it on one batch")
+    _hand_back(model)
     description, held = named(load(path))
     _, state = named(model)
     found = compared(_outlines(state), _outlines(held), description.first)
@@ -132,6 +135,15 @@ def inspect(path: str | PathLike[str]) -> Contents:
     description, held = named(load(path))
     size = sum(np.asarray(keras.ops.convert_to_numpy(one.value)).nbytes for one in held.values())
     return contents(os.fspath(path), description, _outlines(held), size)
+
+
+def _hand_back(model: Any) -> None:
+    """On JAX a running fit holds the variables itself: it hands them back before they are read or written."""
+    for layer in model._flatten_layers():
+        if hasattr(layer, "jax_state_sync"):
+            layer.jax_state_sync()
+        if isinstance(layer, Parts):
+            layer._held.synced()  # pyright: ignore[reportPrivateUsage]
 
 
 def _outlines(variables: dict[str, Any]) -> dict[str, tuple[tuple[int, ...], str]]:
