@@ -19,7 +19,8 @@ KINDS = {
 
 FORMULAS = """## The catalogue as formulas
 
-By default, on values without names for their axes; `wye.losses.show(name)` tells the arguments too."""
+By default, on values without names for their axes; `wye.losses.show(name)` tells the arguments too,
+and the formulas with labels and with `target`."""
 
 
 def page() -> str:

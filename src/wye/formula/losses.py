@@ -56,7 +56,8 @@ def told(loss: Loss) -> str:
 def show(name: str) -> str:
     """A loss of the catalogue as a text to read: its call, mathematics, formula, arguments and source.
 
-    The formula is that of the defaults, on values without names for their axes; it can be copied and changed.
+    The formula is that of the defaults, on values without names for their axes; it can be copied and changed. Losses
+    that are told in several ways which rows belong together have one for each.
 
     Raises:
         InputError: there is no such loss.
@@ -82,9 +83,15 @@ def show(name: str) -> str:
         fix = did_you_mean(str(name), NAMED, f"choose from {' '.join(NAMED)}")
         raise InputError("the catalogue has no such loss.", f"losses.show({name!r})", str(name), fix)
     loss = NAMED[name]
-    formula = "\n".join(f"    {line}" for line in loss.text().split("\n")) if loss.lines else ""
-    parts = [f"{written(loss)}\n{loss.title}", f"mathematics: {loss.mathematics}", formula, _arguments(loss)]
-    return "\n\n".join([part for part in parts if part] + [f"source: {loss.source}"])
+    parts = [f"{written(loss)}\n{loss.title}", f"mathematics: {loss.mathematics}"]
+    parts += [_indented(loss.text())] if loss.lines else []
+    for given in loss.variants:
+        parts += [f"with {' and '.join(given)}:", _indented(loss.text(given=given))]
+    return "\n\n".join([*parts, _arguments(loss), f"source: {loss.source}"])
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.split("\n"))
 
 
 def _arguments(loss: Loss) -> str:

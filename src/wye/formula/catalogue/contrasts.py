@@ -7,9 +7,9 @@ form, which writes all logits out; so do weights `target` that have a gradient.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from .loss import Argument, Loss, Setting
+from .loss import Argument, Lines, Loss, Option, Setting
 
 QUERY = Argument("floats of shape (N, d).", "..., k")
 SAME = Argument("floats of that shape; row i belongs to row i of a.", "..., k")
@@ -22,16 +22,77 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "multiply": Setting(None, '"bfloat16" rounds what is multiplied; sums are in 32 bits at least, whatever the rows.'),
 }
-_LOGITS = "s[i, j] = sum(unit({}[i, d], d) * unit({}[j, d], d), d) / temperature{}\n"
 _EYES = "numpy.eye(2), numpy.array([[2.0, 0.0], [1.0, 1.0]])"
+_MINE = "mine[i, j] = label[i] == {}[j]\n"
+_COUNT = "count[i] = sum(mine[i, j], j)\n"
+_OF_LABEL = "logsumexp(s[i, j], j{}) - mean(s[i, j], j, where=mine[i, j])"
+
+
+def _logits(a: str, b: str, settings: Mapping[str, Option], more: str = "") -> str:
+    left, right = f"{a}[i, d]", f"{b}[j, d]"
+    if settings["normalize"]:
+        left, right = f"unit({left}, d)", f"unit({right}, d)"
+    return f"s[i, j] = sum({left} * {right}, d) / temperature{more}\n"
+
+
+def _info_nce(settings: Mapping[str, Option], given: Collection[str]) -> str:
+    text = _logits("query", "key", settings)
+    if "target" in given:
+        return text + "entry[i] = sum(target[i, j], j) * logsumexp(s[i, j], j) - sum(target[i, j] * s[i, j], j)"
+    if "label" in given:
+        entry = f"entry[i] = where(count > 0, {_OF_LABEL.format('')}, 0)"
+        return text + _MINE.format("key_label") + _COUNT + entry
+    return text + "entry[i] = logsumexp(s[i, j], j) - sum(s[i, j] * (i == j), j)"
+
+
+def _clip_loss(settings: Mapping[str, Option], given: Collection[str]) -> str:
+    text = _logits("a", "b", settings)
+    if "target" in given:
+        return (
+            text + "row[n] = sum(target[n, j], j) * logsumexp(s[n, j], j) - sum(target[n, j] * s[n, j], j)\n"
+            "column[n] = sum(target[i, n], i) * logsumexp(s[i, n], i) - sum(target[i, n] * s[i, n], i)\n"
+            "entry = (row + column) / 2"
+        )
+    if "label" in given:
+        return (
+            text + _MINE.format("label") + "row[n] = logsumexp(s[n, j], j) - mean(s[n, j], j, where=mine[n, j])\n"
+            "column[n] = logsumexp(s[i, n], i) - mean(s[i, n], i, where=mine[i, n])\n"
+            "entry = (row + column) / 2"
+        )
+    return text + "entry[n] = (logsumexp(s[n, j], j) + logsumexp(s[i, n], i)) / 2 - s[n, n]"
+
+
+def _siglip_loss(settings: Mapping[str, Option], given: Collection[str]) -> str:
+    mine = "target[i, j]" if "target" in given else "(label[i] == label[j])" if "label" in given else "(i == j)"
+    return _logits("a", "b", settings, " + bias") + f"entry[i] = sum(softplus(s[i, j]) - s[i, j] * {mine}, j)"
+
+
+def _nt_xent(settings: Mapping[str, Option], given: Collection[str]) -> str:
+    views = "concat(unit(a), unit(b), axis=0)" if settings["normalize"] else "concat(a, b, axis=0)"
+    return (
+        f"x = {views}\ns[i, j] = sum(x[i, d] * x[j, d], d) / temperature\nn = size(i) / 2\n"
+        "entry[i] = logsumexp(s[i, j], j, where=i != j) - sum(s[i, j] * (abs(i - j) == n), j)"
+    )
+
+
+def _sup_con(settings: Mapping[str, Option], given: Collection[str]) -> str:
+    mine = "mine[i, j] = (label[i] == label[j]) and i != j\n"
+    entry = f"entry[i] = where(count > 0, {_OF_LABEL.format(', where=i != j')}, 0)"
+    return _logits("x", "x", settings) + mine + _COUNT + entry
+
+
+def _mean_of_kept(settings: Mapping[str, Option], given: Collection[str]) -> str:
+    return "mean(entry, where=count > 0)" if "label" in given else "mean(entry)"
 
 
 def _contrast(
-    name: str, title: str, mathematics: str, source: str, values: dict[str, Argument], lines: str,
-    example: tuple[str, str], extra: dict[str, Argument] | None = None, mean: str = "mean(entry)",
+    name: str, title: str, mathematics: str, source: str, values: dict[str, Argument], lines: Lines,
+    example: tuple[str, str], extra: dict[str, Argument] | None = None, mean: Lines = "mean(entry)",
+    variants: tuple[tuple[str, ...], ...] = (),
 ) -> Loss:  # fmt: skip
     return Loss(
-        name, title, mathematics, source, values, lines, example, extra or {}, SETTINGS, mean, kernel=True
+        name, title, mathematics, source, values, lines, example, extra or {}, SETTINGS, mean, kernel=True,
+        variants=variants,
     )  # fmt: skip
 
 
@@ -48,7 +109,7 @@ CONTRASTS = (
             "key": Argument("floats of shape (M, d); without labels and target M is N or more.", "..., k"),
             "temperature": TEMPERATURE,
         },
-        _LOGITS.format("query", "key", "") + "entry[i] = logsumexp(s[i, j], j) - sum(s[i, j] * (i == j), j)",
+        _info_nce,
         (
             "query, key = numpy.eye(2), numpy.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])\n"
             "wye.losses.info_nce(query, key, 0.5, reduction='none').round(4)",
@@ -62,6 +123,8 @@ CONTRASTS = (
                 "..., k",
             ),
         },
+        _mean_of_kept,
+        (("label", "key_label"), ("target",)),
     ),
     _contrast(
         "clip_loss",
@@ -70,9 +133,10 @@ CONTRASTS = (
         "as they are. Nothing to compare is a loss of 0.",
         "Radford et al. 2021, Learning transferable visual models from natural language supervision, figure 3",
         {"a": QUERY, "b": SAME, "temperature": TEMPERATURE},
-        _LOGITS.format("a", "b", "") + "entry[n] = (logsumexp(s[n, j], j) + logsumexp(s[i, n], i)) / 2 - s[n, n]",
+        _clip_loss,
         (f"image, text = {_EYES}\nround(float(wye.losses.clip_loss(image, text, 0.5)), 4)", "0.3701"),
         {"label": LABEL, "target": TARGET},
+        variants=(("label",), ("target",)),
     ),
     _contrast(
         "siglip_loss",
@@ -87,9 +151,10 @@ CONTRASTS = (
             "temperature": TEMPERATURE,
             "bias": Argument("a number or a tensor of one element, which may learn.", ""),
         },
-        _LOGITS.format("a", "b", " + bias") + "entry[i] = sum(softplus(s[i, j]) - s[i, j] * (i == j), j)",
+        _siglip_loss,
         ("round(float(wye.losses.siglip_loss(numpy.eye(2), numpy.eye(2), 0.1, -10.0)), 4)", "0.6932"),
         {"label": LABEL, "target": TARGET},
+        variants=(("label",), ("target",)),
     ),
     _contrast(
         "nt_xent",
@@ -98,8 +163,7 @@ CONTRASTS = (
         "has the mean of both. Views in one tensor, in whatever order, are `sup_con` with their samples for labels.",
         "Chen et al. 2020, A simple framework for contrastive learning of visual representations, equation 1",
         {"a": QUERY, "b": SAME, "temperature": TEMPERATURE},
-        "x = concat(unit(a), unit(b), axis=0)\ns[i, j] = sum(x[i, d] * x[j, d], d) / temperature\nn = size(i) / 2\n"
-        "entry[i] = logsumexp(s[i, j], j, where=i != j) - sum(s[i, j] * (abs(i - j) == n), j)",
+        _nt_xent,
         (
             "first, second = numpy.eye(2), numpy.array([[1.0, 0.0], [1.0, 1.0]])\n"
             "wye.losses.nt_xent(first, second, 0.5, reduction='none').round(4)",
@@ -117,8 +181,7 @@ CONTRASTS = (
             "label": Argument("whole numbers, one for each row.", "...", "groups"),
             "temperature": TEMPERATURE,
         },
-        _LOGITS.format("x", "x", "") + "mine[i, j] = (label[i] == label[j]) and i != j\ncount[i] = sum(mine[i, j], j)\n"
-        "entry[i] = logsumexp(s[i, j], j, where=i != j) - mean(s[i, j], j, where=mine[i, j])",
+        _sup_con,
         (
             "x, label = numpy.array([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]), numpy.array([0, 0, 1])\n"
             "wye.losses.sup_con(x, label, 0.5, reduction='none').round(4)",

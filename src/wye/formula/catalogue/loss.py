@@ -57,6 +57,7 @@ class Loss:
         kernel: whether each front has a kernel for it; the formula then says what that must equal, where there is one.
         reduction: what `reduction` may be, and is.
         probabilities: the same lines where `target` holds probabilities instead of ids.
+        variants: of the further values those that change the formula; each group of them is shown with its own.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Loss:
     kernel: bool = False
     reduction: Setting = REDUCTION
     probabilities: Lines = ""
+    variants: tuple[tuple[str, ...], ...] = ()
 
     @property
     def named(self) -> bool:
