@@ -15,7 +15,7 @@ What holds for all of them:
 - **16 bits**: floats of 16 bits are computed with, and summed, in 32, and the result is rounded once.
 - **Whole numbers and booleans** become floats before they are computed with: nothing wraps.
 - **Ids** that are negative or too large are refused, or give NaN where a captured graph cannot refuse; so are labels
-  that are none.
+  that are none, and temperatures that are not above 0.
 """
 
 from __future__ import annotations
@@ -103,8 +103,12 @@ def _range_error(loss: Loss) -> str:
     roles = {one.role for one in loss.values.values()}
     if "ids" in roles:
         return "    RangeError: a class id is out of range. A captured graph cannot refuse it: there it is NaN.\n"
-    wanted = {"labels": "neither 0 nor 1", "signs": "neither 1 nor -1"}
+    wanted = {
+        "labels": "a label is neither 0 nor 1",
+        "signs": "a label is neither 1 nor -1",
+        "scale": "the temperature is not above 0",
+    }
     return "".join(
-        f"    RangeError: a label is {wanted[role]}. Where nobody can look, its loss is NaN.\n"
+        f"    RangeError: {wanted[role]}. Where nobody can look, its loss is NaN.\n"
         for role in sorted(roles & wanted.keys())
     )

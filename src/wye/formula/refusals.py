@@ -168,3 +168,12 @@ def labels_of_one_side(name: str) -> KernelError:
     what = f"`{name}` compares the labels of queries with those of keys."
     fix = f"write {name}(query, key, temperature, label=label, key_label=key_label)"
     return KernelError(what, "one of `label` and `key_label`", fix, FormulaError)
+
+
+def not_above_zero(temperature: float) -> KernelError:
+    return KernelError(
+        "the temperature of a contrastive loss is above 0, for it divides.",
+        f"{temperature:g}",
+        "give a number above 0; one that learns as exp(log_temperature)",
+        RangeError,
+    )

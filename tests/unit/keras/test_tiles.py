@@ -33,6 +33,8 @@ def test_stripes_are_as_numpy_and_the_plain_form_have_them(backend: str) -> None
         assert max(found["value"]) < 1e-5, case
         assert max(found["slopes"]) < 2e-4, case
     assert report["model"] < 1e-5
+    assert report["below"]["told"] == ["the temperature of a contrastive loss is above 0, for it divides."] * 4
+    assert all(report["below"]["nan"])
     if backend == "jax":
         assert report["second"].splitlines() == [
             "the tiles of a contrastive loss have no second derivative on this backend.",

@@ -18,7 +18,7 @@ from keras import ops
 import wye
 import wye.keras.losses as losses
 from tests.unit.keras.losses_run import captured, slopes
-from wye.errors import FormulaError
+from wye.errors import FormulaError, RangeError
 from wye.keras.tiles import stripes
 
 DRAW = np.random.default_rng(0)
@@ -67,6 +67,23 @@ def of_case(name: str, other: Any, more: dict[str, Any], temperature: float) -> 
     return found
 
 
+def not_above_zero() -> dict[str, Any]:
+    """What is said of a temperature of 0 or less in eager, and what its loss is in a graph."""
+    a, b = ops.convert_to_tensor(A), ops.convert_to_tensor(B)
+
+    def step(a: Any, b: Any, temperature: Any) -> Any:
+        return losses.clip_loss(a, b, temperature)
+
+    told: list[str] = []
+    for wrong in (0.0, -0.5, ops.convert_to_tensor(-0.5), keras.Variable(-0.5)):
+        try:
+            step(a, b, wrong)
+        except RangeError as error:
+            told.append(str(error).splitlines()[0])
+    wrong = ops.convert_to_tensor(-0.5)
+    return {"told": told, "nan": [bool(np.isnan(float(make(step)(a, b, wrong)))) for make in captured().values()]}
+
+
 def second_derivative() -> str:
     """What is said, on backends with stripes."""
     if keras.backend.backend() != "jax":
@@ -89,4 +106,5 @@ if __name__ == "__main__":
     model = keras.Model(symbols, losses.clip_loss(*symbols, 0.5))
     expected = float(wye.losses.clip_loss(A, B, 0.5))
     report = {"cases": found, "model": abs(float(model([A, B])) - expected), "second": second_derivative()}
+    report["below"] = not_above_zero()
     json.dump(report, sys.stdout)

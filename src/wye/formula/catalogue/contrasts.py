@@ -13,7 +13,9 @@ from .loss import Argument, Lines, Loss, Option, Setting
 
 QUERY = Argument("floats of shape (N, d).", "..., k")
 SAME = Argument("floats of that shape; row i belongs to row i of a.", "..., k")
-TEMPERATURE = Argument("a number or a tensor of one element, above 0, which divides the products and may learn.", "")
+TEMPERATURE = Argument(
+    "a number or a tensor of one element, above 0, which divides the products and may learn.", "", "scale"
+)
 LABEL = Argument("whole numbers, one for each pair: all rows of one label belong together.", "...", "groups")
 TARGET = Argument("how much row i of one side belongs to row j of the other, floats of shape (N, N).", "..., k")
 SETTINGS: Mapping[str, Setting] = {

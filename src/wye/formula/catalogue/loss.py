@@ -17,7 +17,8 @@ class Argument:
     Args:
         told: what it is, for readers.
         axes: `...` for those that the entries of the loss have, `..., k` with one more behind them, `k` for that alone.
-        role: `floats`; `ids` are whole numbers that pick; `signs` are 1 or -1; `labels` are 1 or 0.
+        role: `floats`; `ids` are whole numbers that pick; `signs` are 1 or -1; `labels` are 1 or 0;
+            a `scale` is above 0.
     """
 
     told: str

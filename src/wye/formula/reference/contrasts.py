@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...errors import FormulaError, ShapeError
+from .. import refusals
 from ..contrast_shapes import EQUAL
 from .functions import cast_to
 from .given import Given
@@ -155,6 +156,9 @@ def _check(given: Given, named: dict[str, Named]) -> None:
     sides = [value.shape for role, value in named.items() if role in ("a", "b", "query", "key", "x")]
     if any(named[role].array.size != 1 for role in ("temperature", "bias") if role in named):
         raise _unfit(given, "one number for `temperature` and `bias`")
+    if (temperature := float(named["temperature"].array.reshape(()))) <= 0:
+        error = refusals.not_above_zero(temperature)
+        raise given.site.error(error.what, error.got, error.fix, error.kind)
     if any(len(shape) != 2 for shape in sides) or sides[0][1] != sides[-1][1]:
         raise _unfit(given, "rows of as many features on both sides")
     rows, columns = sides[0][0], sides[-1][0]

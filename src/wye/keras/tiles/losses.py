@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 from keras import KerasTensor
 
 from ...formula import refusals
-from ..kernels import COMPLEX, FLOATS, WHOLE, Array, alike, dtype_name, ops
+from ..kernels import COMPLEX, FLOATS, WHOLE, Array, alike, dtype_name, ops, truth
 from ..products import lengths
 from .stripes import Contrast, Weights, same_place
 
@@ -170,7 +171,7 @@ def _found(
     x, y = ops.cast(x, wide), ops.cast(y, wide)
     if normalize:
         x, y = _unit(x), _unit(y)
-    x = x / _number(temperature, wide)
+    x = x / _above_zero(temperature, wide)
     if multiply is not None:
         x, y = (ops.cast(ops.cast(side, multiply), wide) for side in (x, y))
     return contrast.losses(x, y, _number(bias, wide))
@@ -178,6 +179,16 @@ def _found(
 
 def _number(value: Any, dtype: str) -> Array:
     return ops.cast(ops.reshape(ops.convert_to_tensor(value), ()), dtype)
+
+
+def _above_zero(temperature: Any, dtype: str) -> Array:
+    """The temperature; in a captured graph one that is not above 0 is NaN."""
+    found = _number(temperature, dtype)
+    below = ops.less_equal(found, 0)
+    holds = truth(ops.logical_not(below))
+    if holds is False:
+        raise refusals.not_above_zero(float(ops.stop_gradient(found)))
+    return found if holds else ops.where(below, ops.cast(math.nan, dtype), found)
 
 
 def _unit(x: Array) -> Array:

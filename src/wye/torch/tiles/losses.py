@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -157,7 +158,7 @@ def _found(plan: Plan, a: Tensor, b: Tensor, temperature: Any, bias: Any) -> Par
         x = y.detach() if plan.against_itself else a if a.dtype is wide else a.to(wide)
         if isinstance(plan.positives, Soft):
             plan = plan.softened(wide)
-        found = contrast(plan, x, y, _number(temperature, x), None if bias is None else _number(bias, x))
+        found = contrast(plan, x, y, _above_zero(temperature, x), None if bias is None else _number(bias, x))
         parts = found if isinstance(found, tuple) else (found, None)
         if wide is dtype:
             return parts
@@ -169,3 +170,21 @@ def _number(value: Any, like: Tensor) -> Tensor:
         value = value if value.dim() == 0 else value.reshape(())
         return value if value.dtype is like.dtype and value.device == like.device else value.to(like)
     return torch.full((), value, dtype=like.dtype, device=like.device)
+
+
+def _above_zero(temperature: Any, like: Tensor) -> Tensor:
+    """The temperature; one that is not above 0 is NaN where a look would hold up an accelerator, or in a graph."""
+    found, holds = _number(temperature, like), _is_above_zero(temperature)
+    if holds is False:
+        raise refusals.not_above_zero(float(found.detach()))
+    return torch.where(found <= 0, math.nan, found) if holds is None else found
+
+
+def _is_above_zero(x: Any) -> bool | None:
+    """Whether it is, or NaN; None where nobody is to know yet."""
+    if isinstance(x, Tensor) and (x.device.type != "cpu" or torch.compiler.is_compiling()):
+        return None
+    try:
+        return not bool(x <= 0)
+    except RuntimeError:
+        return None

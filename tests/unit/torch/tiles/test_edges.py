@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import wye
 from tests.unit.torch.tiles.cases import in_tiles
@@ -13,11 +15,11 @@ L = wye.losses
 NAMES = ["info_nce", "clip_loss", "siglip_loss", "nt_xent", "sup_con"]
 
 
-def found(name: str, rows: Tensor, other: Tensor, reduction: str = "mean") -> Tensor:
+def found(name: str, rows: Tensor, other: Tensor, reduction: str = "mean", temperature: Any = 0.5) -> Tensor:
     if name == "sup_con":
-        return L.sup_con(rows, torch.zeros(len(rows), dtype=torch.int64), 0.5, reduction=reduction)
+        return L.sup_con(rows, torch.zeros(len(rows), dtype=torch.int64), temperature, reduction=reduction)
     bias = (-1.0,) if name == "siglip_loss" else ()
-    return getattr(L, name)(rows, other, 0.5, *bias, reduction=reduction)
+    return getattr(L, name)(rows, other, temperature, *bias, reduction=reduction)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,6 +64,29 @@ def test_rows_of_zeros_have_no_gradient(name: str, edge: int) -> None:
     assert rows.grad[0].tolist() == [0.0, 0.0]
     assert rows.grad.isfinite().all()
     assert rows.grad[1:].abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_temperature_that_is_not_above_0_is_refused(name: str) -> None:
+    """A negative one would draw together what is to be apart, and say nothing; 0 would be NaN."""
+    rows, other = torch.randn(4, 3), torch.randn(4, 3)
+    for wrong in (0, -0.5, torch.tensor(0), torch.tensor([-0.5]), nn.Parameter(torch.tensor(-0.5))):
+        with pytest.raises(wye.RangeError, match="is above 0"):
+            found(name, rows, other, temperature=wrong)
+    with pytest.raises(wye.RangeError, match="is above 0"):
+        L.clip_loss(rows.numpy(), other.numpy(), -0.5)
+    for fine in (1, torch.tensor(1), torch.tensor([1.0]), nn.Parameter(torch.tensor(1.0)), torch.tensor(1.0).double()):
+        assert found(name, rows, other, temperature=fine) == found(name, rows, other, temperature=1.0)
+    assert found(name, rows, other, temperature=torch.tensor(float("nan"))).isnan()  # what diverged stays seen
+    each = torch.func.vmap(lambda t: found(name, rows, other, temperature=t))(torch.tensor([0.5, -0.5, 0.0]))
+    assert each.isnan().tolist() == [False, True, True]  # nobody can look
+
+
+def test_a_captured_graph_has_nan_for_such_a_temperature() -> None:
+    run = torch.compile(wye.Join("nt_xent(a, b, t)"), backend="eager", fullgraph=True)
+    a, b = torch.randn(4, 3), torch.randn(4, 3)
+    assert run(a, b, torch.tensor(-0.5)).isnan()
+    torch.testing.assert_close(run(a, b, torch.tensor(0.5)), L.nt_xent(a, b, 0.5))
 
 
 def test_rows_that_nothing_belongs_to_are_left_out() -> None:
@@ -195,6 +220,15 @@ labels that say which rows belong together are whole numbers.
        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   got: a [i, d], b [j, k]
   fix: write clip_loss(a[i, d], b[j, d], temperature)""",
+    ),
+    (
+        lambda: L.sup_con(A, torch.arange(4), torch.tensor(-0.5)),
+        """\
+the temperature of a contrastive loss is above 0, for it divides.
+  in:  sup_con(x, label, temperature)
+       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  got: -0.5
+  fix: give a number above 0; one that learns as exp(log_temperature)""",
     ),
     (
         lambda: L.clip_loss(A, A, 0.5, multiply="float16"),
