@@ -18,15 +18,15 @@ from .tree import Call, Name, Negative, Node, Number, Several, Text, Truth
 LossFunction = Callable[..., Any]
 
 
-def functions(evaluate: Callable[..., Any]) -> dict[str, LossFunction]:
-    """The named losses, computed by the `evaluate` of a front.
+def functions(evaluate: Callable[..., Any], module: str) -> dict[str, LossFunction]:
+    """The named losses, computed by the `evaluate` of a front, for the module that they are names of.
 
     Each takes tensors, and returns one. What does not fit is refused as in a formula, with the place and the cure.
     """
-    return {name: _function(loss, evaluate) for name, loss in NAMED.items()}
+    return {name: _function(loss, evaluate, module) for name, loss in NAMED.items()}
 
 
-def _function(loss: Loss, evaluate: Callable[..., Any]) -> LossFunction:
+def _function(loss: Loss, evaluate: Callable[..., Any], module: str) -> LossFunction:
     signature = inspect.Signature(_parameters(loss), return_annotation=Any)
     order, values, required = tuple(signature.parameters), frozenset(loss.arguments), loss.values.keys()
 
@@ -41,7 +41,7 @@ def _function(loss: Loss, evaluate: Callable[..., Any]) -> LossFunction:
         return evaluate(_text(loss.name, tuple(tensors), tuple(options)), **tensors)
 
     computed.__name__ = computed.__qualname__ = loss.name
-    computed.__doc__ = told(loss)
+    computed.__module__, computed.__doc__ = module, told(loss)
     computed.__signature__ = signature  # type: ignore[attr-defined]
     return computed
 

@@ -47,7 +47,7 @@ __all__ = [
     "tversky",
 ]
 
-_LOSSES = functions(evaluate)
+_LOSSES = functions(evaluate, __name__)
 mse = _LOSSES["mse"]
 mae = _LOSSES["mae"]
 huber = _LOSSES["huber"]
