@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import wye
+from tests.unit.loss_samples import SAMPLES
 from tests.unit.plain_pairs import plain
 from wye.formula.functions import FUNCTIONS
 from wye.formula.losses import NAMED
@@ -227,6 +228,37 @@ def test_settings_are_constants(settings: dict[str, Any], told: str) -> None:
     a, b = values()
     with pytest.raises(wye.WyeError, match=told):
         wye.losses.pair(a, b, torch.tensor(LABEL), **settings)
+
+
+OUTSIDE = [
+    ("cross_entropy", {"label_smoothing": 1.5}),
+    ("focal", {"gamma": -1}),
+    ("focal", {"alpha": 2}),
+    ("huber", {"delta": 0}),
+    ("smooth_l1", {"beta": -1}),
+    ("quantile", {"q": 1.5}),
+    ("gaussian_nll", {"eps": 0}),
+    ("dice", {"smooth": -1}),
+    ("tversky", {"alpha": -0.5}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), OUTSIDE, ids=str)
+def test_settings_are_in_their_range_in_numpy_too(name: str, settings: dict[str, Any]) -> None:
+    arrays = SAMPLES[name](4)
+    loss, (key,) = getattr(wye.losses, name), settings
+    for given in (arrays, {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}):
+        with pytest.raises(wye.FormulaError, match=f"`{key}`"):
+            loss(**given, **settings)
+
+
+@pytest.mark.parametrize(("name", "key"), [("mse", "reduction"), ("cross_entropy", "ignore_index")])
+def test_none_is_no_setting_where_there_is_another(name: str, key: str) -> None:
+    """Elsewhere `reduction=None` means "none"; here it would have been the mean."""
+    values = {name: torch.from_numpy(np.array(value)) for name, value in SAMPLES[name](4).items()}
+    with pytest.raises(wye.InputError, match=f"`{key}` is a constant"):
+        getattr(wye.losses, name)(**values, **{key: None})
+    assert wye.losses.focal(torch.ones(2), torch.ones(2), alpha=None).isfinite()
 
 
 # what is told of them

@@ -74,7 +74,7 @@ def _constant(loss: Loss, key: str, value: Any) -> Option:
     items: tuple[Any, ...] = (*value,) if several else (value,)  # pyright: ignore[reportUnknownVariableType]
     truth = isinstance(default, bool)
     known = all(isinstance(item, str | int | float) and isinstance(item, bool) <= truth for item in items)
-    if not known and value is not None:
+    if not known and not (value is None and default is None):
         where, got = f"losses.{loss.name}(..., {key}=...)", type(value).__name__  # pyright: ignore[reportUnknownArgumentType]
         raise InputError(f"`{key}` is a constant.", where, got, f"write {key}={default!r}")
     return items if several else value  # pyright: ignore[reportUnknownVariableType]

@@ -23,7 +23,7 @@ WORDS: dict[str, tuple[Option, ...]] = {
 
 def constant(function: Function, keyword: str, node: Node, refused: Refused) -> Option:
     """The value of a keyword: a number, a word, a truth value, or several numbers."""
-    holds, wanted, example = KINDS.get(keyword, (_anything, "", repr(function.options[keyword])))
+    holds, wanted, example = kind_of(function, keyword)
     try:
         found = _read(node)
     except TypeError:
@@ -37,6 +37,12 @@ def constant(function: Function, keyword: str, node: Node, refused: Refused) -> 
     if not holds(found):
         raise refused(f"takes {wanted} for `{keyword}`.", f"write {keyword}={example}")
     return found
+
+
+def kind_of(function: Function, keyword: str) -> Kind:
+    """What the value of a keyword of a function must be."""
+    of_any = KINDS.get(keyword, (_anything, "", repr(function.options[keyword])))
+    return KINDS.get(f"{function.name} {keyword}", of_any)
 
 
 def _read(node: Node) -> Option:
@@ -95,7 +101,10 @@ def _two_weights(value: Any) -> bool:
             return False
 
 
-KINDS: dict[str, tuple[Callable[[Any], bool], str, str]] = {
+Kind = tuple[Callable[[Any], bool], str, str]
+"""Whether a value is of it, what it is in words, and one such value as it is written."""
+
+KINDS: dict[str, Kind] = {
     "axis": (_whole, "a whole number", "1"),
     "ignore_index": (_whole, "a whole number", "1"),
     "label_smoothing": (_part_of_one, "a number from 0 to 1", "0.1"),
@@ -106,6 +115,7 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str, str]] = {
     "delta": (_positive, "a number above 0", "1.0"),
     "eps": (_positive, "a number above 0", "1e-6"),
     **dict.fromkeys(("alpha", "beta", "gamma", "smooth"), (_not_negative, "a number that is not negative", "1")),
+    "focal alpha": (_part_of_one, "a number from 0 to 1", "0.25"),
     "label_weights": (_two_weights, "two numbers that are not negative", "(0.7, 0.3)"),
 }
-"""What the value of a keyword must be, in words, and how it is written."""
+"""What the value of a keyword must be, of any function or of the one named before it."""

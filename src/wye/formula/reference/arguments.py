@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...errors import FormulaError, did_you_mean, listed
+from ..constants import kind_of
 from ..functions import DTYPES, Function, Option
 from ..tree import Brackets, Call, Name, Negative, Node, Number, Several, Text, Truth
 from .values import Site
@@ -88,7 +89,9 @@ def _option(key: str, node: Node, function: Function, site: Site) -> Option:
     elif key in ("axis", "ignore_index"):
         fits, wanted = isinstance(value, int) and not isinstance(value, bool), "a whole number, such as -1"
     else:
-        fits, wanted = isinstance(value, (int, float)) and not isinstance(value, bool), "a number"
+        holds, told, _ = kind_of(function, key)
+        fits = isinstance(value, (int, float)) and not isinstance(value, bool) and holds(value)
+        wanted = told or "a number"
     if not fits:
         raise site.error(f"`{key}` takes a constant of another kind.", site.words, f"write {wanted}")
     return value
