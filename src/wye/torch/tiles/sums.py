@@ -91,6 +91,8 @@ class Plain:
         each = weights.rows[tile.rows] / self.rows[tile.rows].clamp(min=tiny)
         if self.columns is None or weights.columns is None:
             return found.mul_(each.unsqueeze(1))
+        if tile.diagonal:
+            return _both_ways(found.mul_(each.unsqueeze(1)), tile, memory)
         other = weights.columns[tile.columns] / self.columns[tile.columns].clamp(min=tiny)
         return found.mul_(torch.add(each.unsqueeze(1), other, out=memory.beside(tile)))
 
@@ -129,13 +131,26 @@ class Online:
         return rows, rows if self.columns is self.rows else None if self.columns is None else _log(*self.columns)
 
     def slope(self, tile: Tile, found: Tensor, weights: Weights, memory: Memory) -> Tensor:
-        rows = _log(*(part[tile.rows] for part in self.rows)).unsqueeze(1)
-        each = weights.rows[tile.rows].unsqueeze(1)
+        """From the peaks and not from the logarithms: these are rounded as large logits are."""
+        peak, each = _shares(self.rows, tile.rows, weights.rows, 1)
         if self.columns is None or weights.columns is None:
-            return found.sub_(rows).exp_().mul_(each)
-        beside = torch.sub(found, rows, out=memory.beside(tile)).exp_().mul_(each)
-        found.sub_(_log(*(part[tile.columns] for part in self.columns))).exp_().mul_(weights.columns[tile.columns])
-        return found.add_(beside)
+            return found.sub_(peak).exp_().mul_(each)
+        if tile.diagonal:
+            return _both_ways(found.sub_(peak).exp_().mul_(each), tile, memory)
+        beside = torch.sub(found, peak, out=memory.beside(tile)).exp_().mul_(each)
+        peak, each = _shares(self.columns, tile.columns, weights.columns, 0)
+        return found.sub_(peak).exp_().mul_(each).add_(beside)
+
+
+def _both_ways(slope: Tensor, tile: Tile, memory: Memory) -> Tensor:
+    """That of rows which are their own columns, read as rows: a logit is rounded otherwise from its other end."""
+    return torch.add(slope, slope.mT, out=memory.beside(tile))
+
+
+def _shares(known: tuple[Tensor, Tensor], place: slice, weights: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """The peaks, and what each exponential less its peak counts for; a sum has its peak in it, which is 1."""
+    total, peak = known[0][place].clamp(min=1), known[1][place]
+    return peak.unsqueeze(dim), (weights[place] / total).unsqueeze(dim)
 
 
 def _log(total: Tensor, peak: Tensor | None = None) -> Tensor:
