@@ -25,7 +25,8 @@ def contrast(plan: Plan, x: Tensor, y: Tensor, temperature: Tensor, bias: Tensor
     weights with a gradient, which has the size of all logits anyway.
     """
     values = [value for value in (x, y, temperature, bias) if value is not None]
-    written = isinstance(plan.positives, Soft) and plan.positives.target.requires_grad
+    weights = _given_weights(plan)
+    written = weights is not None and weights.requires_grad
     if torch.compiler.is_compiling() or is_transformed() or any(type(value) not in PLAIN for value in values):
         written = True
     if written:
@@ -47,7 +48,7 @@ class _Contrast(torch.autograd.Function):
     def forward(ctx: Any, plan: Plan, x: Tensor, y: Tensor, temperature: Tensor, bias: Tensor | None) -> Any:
         run = _run(plan, x, y, temperature, bias, ctx.needs_input_grad[1:])
         ctx.plan = plan
-        ctx.save_for_backward(x, y, temperature, bias)
+        ctx.save_for_backward(x, y, temperature, bias, _given_weights(plan))
         if plan.over is None:
             ctx.run, found = run, run.value()
         else:
@@ -57,12 +58,18 @@ class _Contrast(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> Any:
         if torch.is_grad_enabled():
-            return None, *_plain_gradients(ctx.plan, ctx.saved_tensors, slopes, ctx.needs_input_grad[1:])
+            return None, *_plain_gradients(ctx.plan, ctx.saved_tensors[:4], slopes, ctx.needs_input_grad[1:])
         with without_autocast(slopes[0]):
             if ctx.plan.over is None:
+                if not ctx.plan.normalize or _given_weights(ctx.plan) is not None:
+                    len(ctx.saved_tensors)  # the run holds some of them: torch refuses what was changed since
                 return None, *ctx.run.later(*slopes, *[None] * (2 - len(slopes)))
             slope = slopes[0] / ctx.plan.over
             return None, *(None if formed is None else formed * slope for formed in ctx.formed)
+
+
+def _given_weights(plan: Plan) -> Tensor | None:
+    return plan.positives.target if isinstance(plan.positives, Soft) else None
 
 
 def _plain_gradients(

@@ -30,10 +30,10 @@ class Dense:
     def __init__(
         self, plan: Plan, x: Tensor, y: Tensor, temperature: Tensor, bias: Tensor | None, wanted: Wanted
     ) -> None:
-        self.plan, self.temperature, self.bias, self.wanted = plan, temperature, bias, wanted
+        self.plan, self.bias, self.wanted = plan, bias, wanted
+        self.scale = temperature.reciprocal()
         self.y = scaled(y, plan.normalize, None)
-        scale = temperature.reciprocal()
-        self.x = self.y.times(scale) if plan.against_itself else scaled(x, plan.normalize, scale)
+        self.x = self.y.times(self.scale) if plan.against_itself else scaled(x, plan.normalize, self.scale)
         self.rounded = Products(plan.rounded).rows
         self.left, self.right = self.rounded(self.x.rows), self.rounded(self.y.rows)
         self.logits = torch.mm(self.left, self.right.mT)
@@ -82,7 +82,7 @@ class Dense:
                 of_x, total = self.x.back(torch.mm(slope, self.right))
             if wanted_y:
                 of_y, _ = self.y.back(torch.mm(slope.mT, self.left))
-        of_temperature = total / (self.temperature * halves) if wanted_temperature and total is not None else None
+        of_temperature = total * self.scale / halves if wanted_temperature and total is not None else None
         return of_x if wanted_x else None, of_y if wanted_y else None, of_temperature, of_bias
 
     def _slope(self, rows: Tensor | None, columns: Tensor | None) -> Tensor:

@@ -27,7 +27,8 @@ class Tiled:
         bias: Tensor | None,
         wanted: Wanted,
     ) -> None:
-        self.plan, self.temperature, self.bias, self.wanted = plan, temperature, bias, wanted
+        self.plan, self.wanted = plan, wanted
+        self.bias = None if bias is None else bias.clone()  # read again in the backward
         self.scale = temperature.reciprocal()
         self.y = scaled(y, plan.normalize, None)
         self.x = self.y.times(self.scale) if plan.against_itself else scaled(x, plan.normalize, self.scale)
@@ -110,7 +111,7 @@ class Tiled:
             of_x, of_y = None, of_x
         elif of_y is not None:
             of_y, _ = self.y.back(of_y)
-        of_temperature = -total / (self.temperature * halves) if wanted_temperature and total is not None else None
+        of_temperature = -total * self.scale / halves if wanted_temperature and total is not None else None
         of_bias = None
         if wanted_bias:
             of_bias = self.of_bias - (weights.rows * self._mass()).sum()
