@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from ..large import PLAIN, is_transformed
 from . import dense
@@ -21,13 +22,15 @@ NOTHING = (False, False, False, False)
 def contrast(plan: Plan, x: Tensor, y: Tensor, temperature: Tensor, bias: Tensor | None = None) -> Tensor | Parts:
     """The loss that a plan says, of rows in float32 or float64.
 
-    Tiles are for tensors that hold numbers: captured graphs and transforms (`vmap`, `jvp`) take the plain form. So do
-    weights with a gradient, which has the size of all logits anyway.
+    Tiles are for tensors that hold numbers: captured graphs, transforms (`vmap`, `jvp`) and forward mode take the plain
+    form. So do weights with a gradient, which has the size of all logits anyway.
     """
     values = [value for value in (x, y, temperature, bias) if value is not None]
     weights = _given_weights(plan)
     written = weights is not None and weights.requires_grad
     if torch.compiler.is_compiling() or is_transformed() or any(type(value) not in PLAIN for value in values):
+        written = True
+    if forward_ad._current_level >= 0:  # pyright: ignore[reportPrivateUsage]
         written = True
     if written:
         return plain(plan, x, y, temperature, bias)
@@ -57,9 +60,9 @@ class _Contrast(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> Any:
-        if torch.is_grad_enabled():
-            return None, *_plain_gradients(ctx.plan, ctx.saved_tensors[:4], slopes, ctx.needs_input_grad[1:])
         with without_autocast(slopes[0]):
+            if torch.is_grad_enabled():
+                return None, *_plain_gradients(ctx.plan, ctx.saved_tensors[:4], slopes, ctx.needs_input_grad[1:])
             if ctx.plan.over is None:
                 if not ctx.plan.normalize or _given_weights(ctx.plan) is not None:
                     len(ctx.saved_tensors)  # the run holds some of them: torch refuses what was changed since
@@ -87,4 +90,5 @@ def _plain_gradients(
 def without_autocast(x: Tensor) -> torch.autocast | nullcontext[None]:
     """Products keep the floats of their factors inside."""
     kind = x.device.type
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if on else nullcontext()
