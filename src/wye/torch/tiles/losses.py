@@ -104,6 +104,8 @@ def _positives(
         return ByPlace(a.shape[0], b.shape[0])
     if label is None or other is None:
         raise refusals.labels_of_one_side(name)
+    if label.dtype is not other.dtype:
+        label, other = _whole(label).long(), _whole(other).long()
     return ByLabel(_whole(label), None if other is label else _whole(other), each=each)
 
 

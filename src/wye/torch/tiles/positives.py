@@ -10,6 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..large import is_transformed
+
 FEW = 2**17
 """Pairs of rows up to which comparing all of them is faster than sorting labels."""
 
@@ -134,7 +136,9 @@ class ByLabel(Written):
     def _alike(self) -> Tensor:
         """Which are of one label."""
         found = self._label.unsqueeze(1) == (self._label if self._other is None else self._other)
-        return found if self._itself else found.fill_diagonal_(False)
+        if not self._itself:
+            found.diagonal().fill_(False)  # fill_diagonal_ has no rule for vmap
+        return found
 
     @property
     def count(self) -> Tensor:
@@ -145,7 +149,7 @@ class ByLabel(Written):
 
     def _count(self) -> Tensor:
         columns = self._label if self._other is None else self._other
-        if torch.compiler.is_compiling() or len(self._label) * len(columns) <= FEW:
+        if torch.compiler.is_compiling() or is_transformed() or len(self._label) * len(columns) <= FEW:
             return self._alike().sum(1)
         own, other, groups = self._places()
         return torch.bincount(other, minlength=groups)[own] - (0 if self._itself else 1)

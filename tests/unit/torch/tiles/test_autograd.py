@@ -141,3 +141,27 @@ def test_tensors_without_numbers(case: str, grad: bool) -> None:
         found = getattr(wye.losses, name)(**given, **told, reduction=reduction)
         assert found.is_meta
         assert found.shape == shape
+
+
+def test_many_labels_under_a_transform() -> None:
+    """Sorting labels has no batch of its own: there all are compared, at any size."""
+    x, label = torch.randn(2, 400, 4, dtype=torch.float64), torch.arange(800).reshape(2, 400) % 30
+    found = torch.func.vmap(lambda x, label: wye.losses.sup_con(x, label, 0.5))(x, label)
+    expected = [wye.losses.sup_con(one, own, 0.5) for one, own in zip(x, label, strict=True)]
+    same(found, expected)
+
+
+WHOLE = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.uint16, torch.uint32, torch.uint64]
+
+
+@pytest.mark.parametrize("dtype", WHOLE)
+def test_labels_of_any_width_and_of_two(dtype: torch.dtype) -> None:
+    given = {role: value.detach() for role, value in values("info_nce by label").items()}
+    label, key_label = CASES["info_nce by label"][1].values()
+    expected = wye.losses.info_nce(**given, label=label, key_label=key_label)
+    for one in (dtype, torch.int64):
+        found = wye.losses.info_nce(**given, label=label.to(dtype), key_label=key_label.to(one))
+        torch.testing.assert_close(found, expected)
+    if dtype.is_signed:  # an id below 0 is one like others
+        below = wye.losses.info_nce(**given, label=label.to(dtype) - 100, key_label=key_label - 100)
+        torch.testing.assert_close(below, expected)
