@@ -133,6 +133,8 @@ def _plain_distance(x: Tensor, weight: Tensor | None, index: Tensor) -> Tensor:
 
 def _product(x: Tensor, weight: Tensor | None, sides: Sides) -> Tensor:
     """S x: for each node the weighted sum of its neighbours' rows."""
+    if not x.shape[1]:
+        return torch.zeros_like(x)  # which embedding_bag refuses
     weights = None if weight is None else weight.index_select(0, sides.which)
     return F.embedding_bag(
         sides.neighbours, x, sides.starts, mode="sum", per_sample_weights=weights, include_last_offset=True

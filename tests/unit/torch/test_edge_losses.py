@@ -29,6 +29,8 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "cosine": wye.losses.edge_cosine_loss,
     "distance": wye.losses.edge_distance_loss,
 }
+CLOSE: dict[str, Any] = {"fast_mode": True, "rtol": 1e-5, "atol": 1e-6}
+"""Along drawn directions of all values at once."""
 PLAIN = {"cosine": plain_cosine, "distance": plain_distance}
 
 
@@ -88,11 +90,29 @@ def test_first_and_second_derivatives(name: str, options: dict[str, Any], apart:
     def of_weights(weight: Tensor) -> Tensor:
         return LOSSES[name](x.detach(), graph(weight), negatives=negatives, **options)
 
-    assert gradcheck(both, (x, weight))
-    assert gradgradcheck(both, (x, weight))
-    assert gradcheck(of_rows, (x,))
-    assert gradgradcheck(of_rows, (x,))
-    assert gradcheck(of_weights, (weight,))
+    for function, given in ((both, (x, weight)), (of_rows, (x,)), (of_weights, (weight,))):
+        assert gradcheck(function, given, **CLOSE)
+        if function is not of_weights:  # a sum of its weights
+            assert gradgradcheck(function, given, **CLOSE)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_negatives_may_be_weighted_and_their_weights_learn(name: str, reduction: str) -> None:
+    x, weight = rows(), torch.tensor([0.5, -1.0, 2.0, 0.25], dtype=torch.float64, requires_grad=True)
+    margin = {"cosine": -0.9, "distance": 9.0}[name]  # all count
+
+    def both(x: Tensor, weight: Tensor) -> Tensor:
+        negatives = wye.Edges(NEGATIVE, weight, num_nodes=6)
+        return LOSSES[name](x, graph(), negatives=negatives, margin=margin, reduction=reduction)
+
+    alone = [wanted(name, x, None, False, {"reduction": reduction})]
+    for pair, share in zip(APART, weight.tolist(), strict=True):
+        of_pair = PLAIN[name](x.tolist(), [], None, [pair], margin=margin)
+        alone.append(share * of_pair / (4 if reduction == "mean" else 1))
+    assert abs(float(both(x, weight).detach()) - sum(alone)) < 1e-12
+    assert gradcheck(both, (x, weight), **CLOSE)
+    assert gradgradcheck(both, (x, weight), **CLOSE)
 
 
 def test_dense_by_named_axes_is_the_same() -> None:
@@ -129,6 +149,15 @@ def test_of_no_edges_it_is_0_and_the_gradient_is_attached(name: str, options: di
         found.backward()
         assert x.grad is not None
         assert not x.grad.any()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_rows_without_features_count_nothing(name: str) -> None:
+    x = torch.zeros(6, 0, requires_grad=True)
+    for weight in (None, torch.rand(7, requires_grad=True)):
+        found = LOSSES[name](x, graph(weight), negatives=wye.Edges(NEGATIVE, num_nodes=6), margin=0.0)
+        assert found == 0
+        found.backward()
 
 
 @pytest.mark.parametrize("push", [0.0, 0.5])
