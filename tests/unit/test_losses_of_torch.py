@@ -71,6 +71,16 @@ def ignored_within() -> dict[str, Tensor]:
     return {"logits": drawn(ROWS, WIDTH), "target": torch.tensor([2, 0, 1, 2, 3, 0])}
 
 
+def weighted_within(ignored: int) -> Callable[[], dict[str, Tensor]]:
+    """The same, or ids of which some stand for no class; with a weight for each class."""
+    return lambda: (classes("logits")() if ignored == -100 else ignored_within()) | {"weight": weight()}
+
+
+def of_logs() -> dict[str, Tensor]:
+    logits, *others = ignored_within().items()
+    return {"log_probs": logits[1].log_softmax(-1), **dict(others), "weight": weight()}
+
+
 def soft(**more: Callable[[], Tensor]) -> Callable[[], dict[str, Tensor]]:
     return lambda: (
         {"logits": drawn(ROWS, WIDTH), "target": probabilities(ROWS, WIDTH)} | {n: f() for n, f in more.items()}
@@ -156,20 +166,16 @@ def twins() -> Iterator[Twin]:
     for smoothing in (0.0, 0.2):
         for ignored in (-100, 2):
             settings = {"label_smoothing": smoothing, "ignore_index": ignored}
-            yield Twin(
-                "cross_entropy",
-                classes("logits") if ignored == -100 else ignored_within,
-                partial(F.cross_entropy, **settings),
-                settings,
-                "i k, i",
-            )
+            both = partial(F.cross_entropy, **settings)
+            given = classes("logits") if ignored == -100 else ignored_within
+            yield Twin("cross_entropy", given, both, settings, "i k, i")
+            yield Twin("cross_entropy", weighted_within(ignored), both, settings, "i k, i, k")
         settings = {"label_smoothing": smoothing}
-        weighted = classes("logits", weight=weight)
-        yield Twin("cross_entropy", weighted, partial(F.cross_entropy, **settings), settings, "i k, i, k")
         yield Twin("cross_entropy", soft(), partial(F.cross_entropy, **settings), settings)
         yield Twin("cross_entropy", soft(weight=weight), partial(F.cross_entropy, **settings), settings)
     yield Twin("nll", classes("log_probs"), F.nll_loss, along="i k, i")
     yield Twin("nll", classes("log_probs", weight=weight), F.nll_loss, along="i k, i, k")
+    yield Twin("nll", of_logs, partial(F.nll_loss, ignore_index=2), {"ignore_index": 2}, "i k, i, k")
     yield Twin("binary_cross_entropy", yes_or_no(), binary, along="i k, i k")
     yield Twin("binary_cross_entropy", yes_or_no(pos_weight=weight), binary, along="i k, i k, k")
     yield Twin("kl_divergence", densities, kl, along="i k, i k; k")
@@ -241,6 +247,22 @@ def test_values_and_gradients_are_those_of_torch(twin: Twin, reduction: str) -> 
         if value.requires_grad:
             other = theirs[name].grad
             close(value.grad, torch.zeros_like(value) if other is None else other)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("settings", [{}, {"label_smoothing": 0.2}, {"ignore_index": 2}], ids=str)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("shape", [(), (5,), (2, 3), (2, 3, 4)], ids=str)
+def test_classes_stand_last_where_torch_has_them_second(
+    shape: tuple[int, ...], weighted: bool, settings: Settings, reduction: str
+) -> None:
+    logits, target = drawn(*shape, WIDTH), torch.randint(0, 2, shape)
+    more: Settings = {"weight": weight()} if weighted else {}
+    ours, theirs = (logits.clone().requires_grad_() for _ in range(2))
+    wanted = F.cross_entropy(theirs.movedim(-1, min(1, len(shape))), target, reduction=reduction, **settings, **more)
+    found = wye.losses.cross_entropy(ours, target, reduction=reduction, **settings, **more)
+    close(found, wanted)
+    close(*(torch.autograd.grad(one.sum(), logits)[0] for one, logits in ((found, ours), (wanted, theirs))))
 
 
 def written(twin: Twin, reduction: str) -> str:
