@@ -120,10 +120,27 @@ def safe(name: str) -> dict[str, Any]:
     return found
 
 
+def ids_out_of_range() -> dict[str, Any]:
+    """What the backend makes of an index that is too large, and what a loss of such an id says, or is in a graph."""
+    x, row = ops.convert_to_tensor(A, "float32"), ops.convert_to_tensor([0, 1, 2, 0, 1, 3])
+    jax = keras.backend.backend() == "jax"
+    found: dict[str, Any] = {"clamped": float(x[0, row[5]]) == float(x[0, 2]) if jax else True, "told": [], "nan": []}
+    for name in ("cross_entropy", "nll", "focal_cross_entropy"):
+        loss = getattr(losses, name)
+        try:
+            loss(x, row)
+        except RangeError as error:
+            found["told"].append(str(error).splitlines()[0])
+        step: Step = lambda x, row, _, loss=loss: loss(x, row, reduction="none")  # noqa: E731
+        found["nan"] += [np.isnan(numbers(make(step)(x, row, x))).tolist() for make in captured().values()]
+    return found
+
+
 def numbers(x: Any) -> list[Any]:
     return np.asarray(x.detach().numpy() if hasattr(x, "detach") else x, float).tolist()
 
 
 if __name__ == "__main__":
     pairs = {name: of_pairs(name) for name in ("pair", "pair_margin")}
-    json.dump({**pairs, "safe": {name: safe(name) for name in SAMPLES}}, sys.stdout)
+    report = {**pairs, "safe": {name: safe(name) for name in SAMPLES}, "ids": ids_out_of_range()}
+    json.dump(report, sys.stdout)

@@ -58,3 +58,7 @@ def test_what_they_do_on_a_backend(backend: str) -> None:
         for dtype, step in (("bfloat16", 2**-8), ("float16", 2**-11)):  # rounded once
             np.testing.assert_allclose(*found[dtype], rtol=step, atol=1e-6, err_msg=name)
         assert "\n  got: " in found["refused"], name
+    # Facts: JAX takes the last entry for an index that is too large.
+    assert report["ids"]["clamped"]
+    assert report["ids"]["told"] == ["the index 3 is out of range."] * 3
+    assert report["ids"]["nan"] == [[False] * 5 + [True]] * 3 * len(WAYS[backend])

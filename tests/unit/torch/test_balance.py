@@ -409,6 +409,7 @@ def test_no_second_derivative_is_made_up() -> None:
 
 
 def test_hooks_of_weights_see_one_gradient() -> None:
+    """Facts: a Gramian at the shared features costs one backward of the trunk, whatever the number of terms."""
     model, x = Model(), torch.randn(8, 5).double()
     seen: list[str] = []
     for key, p in model.named_parameters():

@@ -60,7 +60,10 @@ def test_values_are_those_of_numpy_and_gradients_those_of_the_plain_form(
 @every_form
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_gradients_are_those_of_differences_twice(case: str, form: str, options: dict[str, Any]) -> None:
-    """Of all arguments at once along drawn directions, and the gradients of these gradients."""
+    """Of all arguments at once along drawn directions, and the gradients of these gradients.
+
+    Facts: a gradient that is formed in the forward has no gradient of its own. It is computed anew, by the plain form.
+    """
     given = values(case)
 
     def of_all(*inputs: Tensor) -> Tensor:
@@ -181,6 +184,7 @@ def test_any_scale_is_finite_and_right(temperature: float) -> None:
 @pytest.mark.parametrize("name", ["info_nce", "clip_loss", "siglip_loss", "nt_xent", "sup_con"])
 @pytest.mark.parametrize("reduction", ["mean", "none"])
 def test_no_logits_of_all_pairs_are_in_memory(name: str, reduction: str) -> None:
+    """Facts: tiles need no N×N matrix; the NTXentLoss of pytorch-metric-learning takes memory for M³ of its pairs."""
     count = 3000
     a, b = (torch.randn(count, 16, requires_grad=True) for _ in range(2))
     given: dict[str, Any] = {"a": a, "b": b, "temperature": 0.1}
