@@ -32,7 +32,7 @@ FLOW = (
     ("wye.*.front",),
     ("wye.*.making",),
     ("wye.*.evaluate", "wye.*.symbolic", "wye.*.holding", "wye.*.frozen", "wye.*.keras_layer"),
-    ("wye.*.parts", "wye.*.layers"),
+    ("wye.*.tabled", "wye.*.parts", "wye.*.layers"),
     ("wye.*.writing", "wye.*.evaluation"),
     ("wye.*.fitting",),
     ("wye.evaluation", "wye.*.losses", "wye.*.join"),

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..formula import edges as core
-from .kernels import NARROW, WHOLE, ops
+from .kernels import NARROW, WHOLE, constant, ops
 
 Array = npt.NDArray[Any]
 
@@ -66,8 +66,8 @@ class Edges(keras.Layer, core.EdgeList):
             core.check_weight(weights.shape, pairs.shape[1], weights.dtype.kind in "fiub", weights.dtype)
         if coalesce:
             pairs, weight = _coalesced(pairs, weights, self.num_nodes)
-        self.index = _constant("index", pairs, WHOLE)
-        self.first = _constant("first", _first(pairs, self.num_nodes), keras.config.floatx())
+        self.index = constant("index", pairs, WHOLE)
+        self.first = constant("first", _first(pairs, self.num_nodes), keras.config.floatx())
         self.weight = weight if weight is None or isinstance(weight, keras.Variable) else _weights(weight)
         self.built = True
 
@@ -168,17 +168,12 @@ def _plain(values: Any) -> Array:
     return np.asarray(core.in_memory(values))
 
 
-def _constant(name: str, values: Any, dtype: str) -> Any:
-    made: Any = keras.Variable
-    return made(values, dtype=dtype, trainable=False, autocast=False, name=name)
-
-
 def _weights(weight: Any) -> Any:
     """Weights as floats, in a variable that no optimizer moves."""
     values = _plain(weight)
     dtype = str(values.dtype) if isinstance(weight, np.ndarray) or ops.is_tensor(weight) else ""
     dtype = NARROW.get(dtype, dtype) if values.dtype.kind == "f" and dtype else keras.config.floatx()
-    return _constant("weight", values, dtype)
+    return constant("weight", values, dtype)
 
 
 def _coalesced(index: Array, weight: Array | None, num_nodes: int) -> tuple[Array, Array]:

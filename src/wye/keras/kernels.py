@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import keras
@@ -80,6 +80,12 @@ def as_it_stands(function: Called) -> Called:
     """The function, which TensorFlow's AutoGraph is to call, not to rewrite."""
     function.autograph_info__ = None  # type: ignore[attr-defined]
     return function
+
+
+def constant(name: str, value: Any, dtype: str | None = None) -> keras.Variable:
+    """A variable that no optimizer moves."""
+    made: Any = keras.Variable
+    return made(value, dtype=dtype, trainable=False, autocast=False, name=name)
 
 
 # dtypes
@@ -164,6 +170,25 @@ def squared(x: Array) -> Array:
 def in_graph(x: Array) -> bool:
     """Whether it stands for a value in one of TensorFlow's graphs."""
     return ON_TENSORFLOW and hasattr(x, "op")
+
+
+def graphs(x: Array) -> Iterator[Any]:
+    """The graph of TensorFlow that a tensor belongs to, and those around it."""
+    graph = getattr(x, "graph", None) if ON_TENSORFLOW else None
+    while graph is not None:
+        yield graph
+        graph = getattr(graph, "outer_graph", None)
+
+
+def by_xla(x: Array) -> bool:
+    """Whether it stands for a value in a graph of TensorFlow that XLA compiles."""
+    for graph in graphs(x):
+        context = graph._get_control_flow_context()
+        while context is not None:
+            if context.IsXLAContext():
+                return True
+            context = context.outer_context
+    return False
 
 
 # sizes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,12 +14,13 @@ from ..formula.formula import Formula
 from ..formula.graph import NUMBER, Kind
 from ..formula.naming import check_names
 from ..formula.schedule import Schedule
-from ..formula.tables import check_entries, check_pointers, pointer_of
+from ..formula.tables import check_pointers
 from .edges import Edges
 from .holding import Holder
-from .kernels import NARROW, WHOLE, Array, Tensor, ops
+from .kernels import NARROW, WHOLE, Array, Tensor, constant, ops
 from .making import dtype_class, value_of
 from .table import Table
+from .tabled import Tabled
 
 NUMBERS = (bool, int, float)
 CALLED = ("module", "callable")
@@ -37,11 +38,6 @@ OF_BACKENDS = frozenset(
     """.split()
 )
 """The attributes that layers have on one backend alone: a file is to be read on all of them."""
-
-if TYPE_CHECKING:
-    Seen = keras.Model
-else:
-    Seen = object
 
 
 def part_kind(name: str, value: object) -> str:
@@ -88,13 +84,7 @@ def is_torch_module(value: object) -> bool:
     return torch is not None and not isinstance(value, keras.Layer) and isinstance(value, torch.nn.Module)
 
 
-def constant(name: str, value: Any, dtype: str | None = None) -> keras.Variable:
-    """A variable that no optimizer moves."""
-    made: Any = keras.Variable
-    return made(value, dtype=dtype, trainable=False, autocast=False, name=name)
-
-
-class Parts(Seen):
+class Parts(Tabled):
     """A layer that holds parts by name: numbers as variables, schedules with their step, and the rest."""
 
     def _hold(self, parts: Mapping[str, Any]) -> None:
@@ -147,12 +137,7 @@ class Parts(Seen):
         elif kind == "number":
             self._set_number(name, value)
         elif kind == "table":
-            held.tables[name] = value.by
-            if value.update is not None:
-                held.updates[name] = value.update
-            if value.by is None:
-                self._track_pointer(pointer_of(name))
-            self._track(name, constant(name, value.tensor, keras.backend.standardize_dtype(value.tensor.dtype)))
+            self._hold_table(name, value)
         elif kind == "buffer" and not isinstance(value, keras.Variable):
             tensor: Array = value if isinstance(value, Tensor) else ops.convert_to_tensor(value)
             self._track(name, constant(name, tensor, keras.backend.standardize_dtype(tensor.dtype)))
@@ -171,12 +156,6 @@ class Parts(Seen):
             private._tracker.untrack(old)  # Keras would keep on training and counting what is replaced
         super().__setattr__(name, value)
         held.hold(name, value)  # last: TensorFlow keeps no attribute that is there already
-
-    def _track_pointer(self, name: str) -> None:
-        """The place of a bank's oldest row."""
-        variable = constant(name, 0, WHOLE)
-        self._track_variable(variable)
-        self._held._buffers.variables[name] = variable  # pyright: ignore[reportPrivateUsage]
 
     def _set_number(self, name: str, value: float) -> None:
         held = self._held
@@ -241,19 +220,6 @@ class Parts(Seen):
                 type(value).__name__,
                 f"assign a {before}",
             )
-
-    def _fill_table(self, name: str, value: Any) -> None:
-        """Other entries for a table, in its dtype."""
-        held = self._held
-        variable = held.variable(name)
-        by, new = (value.by, value.tensor) if isinstance(value, Table) else (None, value)
-        known, given = (held.tables[name], tuple(variable.shape)), (by, tuple(new.shape))
-        check_entries(name, f"{type(self).__name__}.{name} = ...", known, given)
-        if isinstance(value, Table) and value.update not in (None, held.updates.get(name)):
-            got, fix = f"update={str(value.update)!r}", "give entries alone, or build it anew"
-            raise PartError(f"the table `{name}` keeps its update.", f"{type(self).__name__}.{name} = ...", got, fix)
-        held.synced()
-        variable.assign(new)
 
     def advance(self) -> None:
         """Counts one optimizer step; schedules move, those of layers inside too."""

@@ -11,8 +11,7 @@ from ..errors import PartError
 from ..formula.formula import Formula
 from ..formula.schedule import Schedule
 from .holding import Holder
-from .kernels import NARROW, ops
-from .parts import constant
+from .kernels import NARROW, constant, ops
 from .table import Table
 
 

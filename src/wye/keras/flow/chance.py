@@ -8,8 +8,7 @@ from typing import Any
 import keras
 
 from ...formula.chance import MASK, check_bounds, fall
-from ..kernels import ON_JAX, WHOLE, Array, Tensor, ops, truth
-from ..parts import constant
+from ..kernels import ON_JAX, WHOLE, Array, Tensor, constant, ops, truth
 
 BITS = "uint32" if ON_JAX else "int64"
 """The whole numbers in which bits are mixed: those of JAX wrap around by themselves."""

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from ...errors import FlowError
-from ..kernels import ON_JAX, ops, truth
-from .routing import graphs, masks, states
+from ..kernels import ON_JAX, by_xla, graphs, ops, truth
+from .routing import states
 
 WRITTEN_OUT = 32
 """So many rounds are written out, and samples parted in each of them; in more they are masked."""
@@ -54,7 +54,7 @@ def loop(
 
 def has_no_gradient(x: Any) -> bool:
     """Whether it is within a branch of a graph that XLA compiles."""
-    return not ON_JAX and masks(x) and any(type(one).__name__ == "CondBranchFuncGraph" for one in graphs(x))
+    return by_xla(x) and any(type(one).__name__ == "CondBranchFuncGraph" for one in graphs(x))
 
 
 def is_known(x: Any) -> bool:

@@ -8,36 +8,22 @@ stands a copy of one that is, so that nothing which is not finite comes from the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 
 from ...errors import FlowError
-from ..kernels import ON_JAX, Array, ops, sizes, truth
+from ..kernels import ON_JAX, Array, by_xla, ops, sizes, truth
 from .values import Value, mapped
 
 Sides = Mapping[str, Any]
 Run = Callable[[Value, dict[str, Any]], Value]
 
 
-def graphs(x: Array) -> Iterator[Any]:
-    """The graph of TensorFlow that a tensor belongs to, and those around it."""
-    graph = None if ON_JAX else getattr(x, "graph", None)
-    while graph is not None:
-        yield graph
-        graph = getattr(graph, "outer_graph", None)
-
-
 def masks(mask: Array) -> bool:
     """Whether samples are masked rather than gathered: on JAX, and in a graph of TensorFlow that XLA compiles."""
-    for graph in graphs(mask):
-        context = graph._get_control_flow_context()
-        while context is not None:
-            if context.IsXLAContext():
-                return True
-            context = context.outer_context
-    return ON_JAX
+    return ON_JAX or by_xla(mask)
 
 
 def take(value: Value, index: Array) -> Value:
