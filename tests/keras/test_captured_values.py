@@ -63,7 +63,7 @@ def test_flow(net: Any, x: Any, sides: dict[str, Any], wanted: list[float]) -> N
 
 
 @in_graphs
-@pytest.mark.parametrize(("dtype", "missing"), [("float32", NAN), ("int32", LOWEST)])
+@pytest.mark.parametrize(("dtype", "missing"), [("float32", NAN), ("int32", LOWEST), ("int16", -(2**15)), ("uint8", 0)])
 def test_entries_of_a_table_and_picks(dtype: str, missing: float) -> None:
     rows, ids = np.array([[1, 2], [3, 4]], dtype), given(1, 2, -1, **WHOLE)
     wanted = [[3, 4], [missing, missing], [missing, missing]]
@@ -71,6 +71,14 @@ def test_entries_of_a_table_and_picks(dtype: str, missing: float) -> None:
     np.testing.assert_array_equal(numbers(captured(lambda ids: table(id=ids))(ids)), wanted)
     pick = wye.Join("w[id[b], d]", w=rows)
     np.testing.assert_array_equal(numbers(captured(lambda ids: pick(id=ids))(ids)), wanted)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "uint8", "uint16"])
+def test_entries_of_a_few_bits(dtype: str) -> None:
+    rows = np.array([[1, 2], [3, 4]], dtype)
+    np.testing.assert_array_equal(
+        numbers(wye.Join("w", w=wye.Table(rows, by="id"))(id=given(1, 0, **WHOLE))), rows[::-1]
+    )
 
 
 @pytest.mark.parametrize("ids", [[1, 2], [-1, 0]])

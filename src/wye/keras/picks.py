@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from keras import KerasTensor
 
 from ..errors import KernelError
@@ -82,7 +83,10 @@ def only(x: Array, inside: Array | None, rest: int) -> Array:
         inside = ops.expand_dims(inside, -1)
     if x.dtype in FLOATS:
         return ops.where(inside, x, ops.cast(math.nan, x.dtype))
-    return x if x.dtype in BOOLEAN else ops.where(inside, x, ops.cast(-(2**31), x.dtype))
+    if x.dtype in BOOLEAN:
+        return x
+    lowest = max(-(2**31), np.iinfo(dtype_name(x)).min)
+    return ops.where(inside, x, ops.cast(lowest, x.dtype))
 
 
 def out_of_range(index: Array, size: Any) -> KernelError:
