@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from keras import ops
 
@@ -136,3 +137,13 @@ def test_schedules_are_moved_by_hand() -> None:
     for step in range(3):
         assert float(objective(a=ops.ones(3))[0]) == step + 1
         objective.advance()
+
+
+@pytest.mark.parametrize("steps", [9, 40])
+def test_a_loop_whose_condition_reads_what_it_holds(steps: int) -> None:
+    """More than 32 rounds are one loop of the graph; on JAX `predict` hands all variables to it."""
+    net = wye.Chain(wye.While("sum(x) < bound + sum(far)", "x + 0.5", max_steps=steps, bound=2.0,
+                              far=wye.Table(ops.ones((4, 2)))))  # fmt: skip
+    given = {"x": np.zeros((3, 1), "float32"), "id": np.array([0, 3, 0])}
+    for _ in range(2):
+        assert net.predict(given, verbose=0).tolist() == [[4], [4], [4]]

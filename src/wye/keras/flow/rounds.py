@@ -32,7 +32,8 @@ def loop(
         what = "XLA on TensorFlow has no gradient of a loop within a branch."
         fix = f"bound it by {WRITTEN_OUT} rounds, which are written out; or compile with jit_compile=False"
         raise FlowError(what, node.line, f"up to {most} rounds", fix)
-    variables, written = states(layers)
+    _, written = states(layers)
+    variables = list({id(one): one for one in node.variables}.values())  # its condition reads some of its own
     before = {id(one): ops.convert_to_tensor(one.value) for one in variables}
 
     def turned(place: Any, inner: State, values: Sequence[Any]) -> tuple[State, list[Any]]:
