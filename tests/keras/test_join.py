@@ -25,6 +25,14 @@ def wanted(join: wye.Join) -> Any:
     return 0.5 * line(join.a, X) + line(join.b, Y)
 
 
+@pytest.mark.parametrize("name", "value part hold around numbers tables updates sources kinds outer finish".split())
+def test_a_part_may_be_called_as_what_holds_it(name: str) -> None:
+    loss, part = wye.Objective(f"sum(x * {name})", **{name: tensor(3, 4)}), array(3, 4)
+    alike(loss(X)[0], (X * part).sum())
+    alike(wye.When(f"x > sum({name})", "2 * x", **{name: tensor(3, 4)})(X[:, :1]),
+          np.where(X[:, :1] > part.sum(), 2, 1) * X[:, :1])  # fmt: skip
+
+
 # how inputs are given
 
 

@@ -36,6 +36,16 @@ class Values(Mapping[str, Array]):
         return len(self.variables)
 
 
+class Reading:
+    """A holder as generated code sees it: a name is that of a part, whatever the attributes of a holder are called."""
+
+    def __init__(self, held: Holder) -> None:
+        self._held = held
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._held, name) if name.startswith("_") else self._held.read(name)
+
+
 class Holder:
     """Parts by name, apart from the layer itself, which tracks and saves what it sees in its attributes.
 
@@ -56,15 +66,14 @@ class Holder:
         self.tables: dict[str, str | None] = {}
         self.updates: dict[str, Formula] = {}
         self.training = False
+        self.reading = Reading(self)
         self.outer: weakref.WeakSet[Any] = weakref.WeakSet()
 
-    def __getattr__(self, name: str) -> Any:
-        if "kinds" in self.__dict__ and self.kinds.get(name) == "edges":
+    def read(self, name: str) -> Any:
+        """What the name of a part stands for in a formula."""
+        if self.kinds.get(name) == "edges":
             return self._modules[name]
-        variables: dict[str, keras.Variable] = self._buffers.variables if "_buffers" in self.__dict__ else {}
-        if name not in variables:
-            raise AttributeError(name)
-        value = as_value(variables[name])
+        value = as_value(self._buffers.variables[name])
         # Torch writes into a bank that the backward may still read.
         return ops.copy(value) if self.training and self.tables.get(name, "") is None else value
 

@@ -187,7 +187,7 @@ class Join(Moving, Named, Parts, keras.Model):
         self._seen()
         self._held.training = bool(training)
         if self._made is not None:
-            return self._made(self._held, inputs)
+            return self._made(self._held.reading, inputs)
         held = self._held
         names = [name for name in inspect.signature(cast(Any, self._source)).parameters if name in held.kinds]
         return cast(Any, self._source)(**{name: self._for_a_callable(name) for name in names}, **inputs)

@@ -67,7 +67,7 @@ class Made(Prepared):
             assumed=False,
             traced=True,
             callables=recipe.callables,
-            finish="finish" if recipe.terms else "",
+            finish="_finish" if recipe.terms else "",
         )
         return function(analysis, FRONT, signature, terms)
 

@@ -124,7 +124,7 @@ class Objective(Fitted, Join):
 
     def _hold(self, parts: Mapping[str, Any]) -> None:
         super()._hold(parts)
-        self._held.__dict__["finish"] = self._finish
+        self._held.__dict__["_finish"] = self._finish
         self._means = Means()
 
     def _install(self, made: Made | None) -> None:

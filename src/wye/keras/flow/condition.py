@@ -77,7 +77,7 @@ class Condition(Decider):
 
     def _run(self, made: FunctionType, values: list[Any]) -> Any:
         try:
-            return made(self.held, *values)
+            return made(self.held.reading, *values)
         except Exception as error:
             raise explained(error, made.__code__, self.text, self.calls) from None
 
