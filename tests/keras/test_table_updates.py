@@ -103,6 +103,19 @@ def test_counts_of_classes() -> None:
     alike(join.seen, np.array([0, 2, 0, 0, 4.0]))
 
 
+def test_what_is_given_stays_as_it_is() -> None:
+    """Torch writes in place, and a step of JAX uses up the buffers that it is given."""
+    given, batch = keras.ops.ones(4), {"x": np.full(2, 5.0, "float32"), "id": np.array([1, 2])}
+    for _ in range(2):
+        table, part = wye.Table(given, update="x"), given
+        loss = wye.Objective("mean(a * x + sum(part))", a=keras.Variable(1.0), t=table, part=part)
+        loss.compile("sgd")
+        loss.fit(batch, verbose=0)
+        alike(loss.t, np.array([1.0, 5, 5, 1]))
+        loss.part = 0 * given
+        alike(given, np.ones(4))
+
+
 @pytest.mark.parametrize(
     ("make", "what"),
     [

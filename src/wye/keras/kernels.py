@@ -83,9 +83,10 @@ def as_it_stands(function: Called) -> Called:
 
 
 def constant(name: str, value: Any, dtype: str | None = None) -> keras.Variable:
-    """A variable that no optimizer moves."""
+    """A variable that no optimizer moves, of a copy: torch writes in place, and JAX uses up what a step is given."""
     made: Any = keras.Variable
-    return made(value, dtype=dtype, trainable=False, autocast=False, name=name)
+    own = ops.copy(value) if not ON_TENSORFLOW and ops.is_tensor(value) else value
+    return made(own, dtype=dtype, trainable=False, autocast=False, name=name)
 
 
 # dtypes
