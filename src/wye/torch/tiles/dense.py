@@ -33,32 +33,46 @@ class Dense:
         self.plan, self.bias, self.wanted = plan, bias, wanted
         self.scale = temperature.reciprocal()
         self.y = scaled(y, plan.normalize, None)
-        self.x = self.y.times(self.scale) if plan.against_itself else scaled(x, plan.normalize, self.scale)
         self.rounded = Products(plan.rounded).rows
-        self.left, self.right = self.rounded(self.x.rows), self.rounded(self.y.rows)
-        self.logits = torch.mm(self.left, self.right.mT)
+        self.afterwards = plan.against_itself and not plan.rounded  # whether logits are scaled, not rows
+        if self.afterwards:
+            self.x, self.left, self.right = self.y, self.y.rows, self.y.rows
+            self.logits = torch.mm(self.left, self.right.mT).mul_(self.scale)
+        else:
+            self.x = self.y.times(self.scale) if plan.against_itself else scaled(x, plan.normalize, self.scale)
+            self.left, self.right = self.rounded(self.x.rows), self.rounded(self.y.rows)
+            self.logits = torch.mm(self.left, self.right.mT)
 
     def value(self) -> Tensor | Parts:
-        parts = self._decisions() if self.plan.sigmoid else self._choices()
-        if self.plan.over is not None:
-            return together(parts, self.plan.over)
-        return parts if parts[1] is not None else parts[0]
+        over = self.plan.over
+        if self.plan.sigmoid:
+            rows, _ = parts = self._decisions()
+            return rows if over is None else together(parts, over)
+        self._choose()
+        return self._choices() if over is None else self._chosen() / -over
 
     def _decisions(self) -> Parts:
         if self.bias is not None:
             self.logits.add_(self.bias)
         return F.softplus(self.logits, threshold=40).sum(1) - self.plan.positives.picked(self.logits, 1), None
 
-    def _choices(self) -> Parts:
-        plan = self.plan
-        if plan.against_itself:
+    def _choose(self) -> None:
+        if self.plan.against_itself:
             self.logits.fill_diagonal_(NEVER)
         self.logs = torch.log_softmax(self.logits, 1)
-        rows = plan.positives.picked(self.logs, 1).neg()
-        if not plan.both:
-            return rows, None
-        self.down = torch.log_softmax(self.logits, 0)
-        return rows, plan.positives.picked(self.down, 0).neg()
+        if self.plan.both:
+            self.down = torch.log_softmax(self.logits, 0)
+
+    def _choices(self) -> Tensor | Parts:
+        positives = self.plan.positives
+        rows = positives.picked(self.logs, 1).neg()
+        return (rows, positives.picked(self.down, 0).neg()) if self.plan.both else rows
+
+    def _chosen(self) -> Tensor:
+        """Less the sum of all losses, in fewer calls than one by one."""
+        positives = self.plan.positives
+        rows = positives.total(self.logs, 1)
+        return rows + positives.total(self.down, 0) if self.plan.both else rows
 
     def formed(self) -> tuple[Tensor, Gradients]:
         """The sum of all losses; and its gradients, not divided yet."""
@@ -75,8 +89,9 @@ class Dense:
         of_x = of_y = total = None
         halves = -1
         if self.plan.against_itself:
-            of_y, total = self.x.back(torch.mm(slope + slope.mT, self.right))
-            halves = -2  # each logit is met from both of its ends
+            both = slope + slope.mT  # each logit is met from both of its ends
+            of_y, total = self.x.back(torch.mm(both.mul_(self.scale) if self.afterwards else both, self.right))
+            halves = -2
         else:
             if wanted_x or wanted_temperature:
                 of_x, total = self.x.back(torch.mm(slope, self.right))

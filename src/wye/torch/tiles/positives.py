@@ -39,6 +39,10 @@ class Positives(Protocol):
         """The sums of P * values along rows (1) or columns (0)."""
         ...
 
+    def total(self, values: Tensor, dim: int) -> Tensor:
+        """The sum of them all, of values that lie by rows."""
+        ...
+
     def less(self, values: Tensor, weights: Tensor | None, dim: int) -> Tensor:
         """P, each row (1) or column (0) of it weighted, is taken off the values where they are."""
         ...
@@ -65,6 +69,9 @@ class ByPlace:
     def picked(self, values: Tensor, dim: int) -> Tensor:
         return values.diagonal()
 
+    def total(self, values: Tensor, dim: int) -> Tensor:
+        return values.trace()
+
     def less(self, values: Tensor, weights: Tensor | None, dim: int) -> Tensor:
         values.diagonal().sub_(1 if weights is None else weights)
         return values
@@ -85,10 +92,17 @@ class Halves:
         half = values.shape[0] // 2
         return torch.cat([values.diagonal(half), values.diagonal(-half)])
 
-    def less(self, values: Tensor, weights: Tensor | None, dim: int) -> Tensor:
+    def total(self, values: Tensor, dim: int) -> Tensor:
+        return self._both(values).sum()
+
+    def _both(self, values: Tensor) -> Tensor:
+        """The entries of all rows, in their order, halves apart."""
         half = values.shape[0] // 2
-        both = values.as_strided((2, half), (half * (2 * half - 1), 2 * half + 1), half)  # of all rows, in their order
-        both.sub_(1 if weights is None else weights.view(2, half))
+        return values.as_strided((2, half), (half * (2 * half - 1), 2 * half + 1), half)
+
+    def less(self, values: Tensor, weights: Tensor | None, dim: int) -> Tensor:
+        both = self._both(values)
+        both.sub_(1 if weights is None else weights.view(both.shape))
         return values
 
 
@@ -101,6 +115,9 @@ class Written:
 
     def picked(self, values: Tensor, dim: int) -> Tensor:
         return (self.matrix(values) * values).sum(dim)
+
+    def total(self, values: Tensor, dim: int) -> Tensor:
+        return self.picked(values, dim).sum()
 
     def less(self, values: Tensor, weights: Tensor | None, dim: int) -> Tensor:
         weight = self.matrix(values)
