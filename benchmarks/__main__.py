@@ -24,6 +24,7 @@ from . import (
     switch,
     table_ema,
     tiles,
+    towers,
     watch,
     when,
 )
@@ -49,6 +50,7 @@ GROUPS = {
     "edges": ("losses over the edges of a graph over the plain ways, forward and backward", edges.rows),
     "table": ("targets as large as the dataset, updated in each step, CPU time", table_ema.rows),
     "elr": ("digits with 40 % wrong labels, early learning over cross-entropy", elr.rows),
+    "towers": ("glyphs and names held out, recall of two towers by label over by position, five seeds", towers.rows),
     "keras_fit": ("fit on Keras over the same model written in keras.ops, a step", keras_rows.fit_rows),
     "keras_losses": ("losses on Keras over the same in keras.ops, forward and backward", keras_rows.loss_rows),
     "keras_flow": (
