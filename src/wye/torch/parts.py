@@ -194,12 +194,11 @@ class Parts(nn.Module):
     def _renew(self, name: str, ids: Tensor | None, new: object) -> None:
         """The update of a table, from what its formula gave."""
         held = cast(Tensor, self._buffers[name])
-        with torch.no_grad():
-            if ids is not None:
-                renew(held, ids, new)
-                return
-            pointer = pointer_of(name)
-            self._buffers[name], self._buffers[pointer] = pushed(held, cast(Tensor, self._buffers[pointer]), new)
+        if ids is not None:
+            renew(held, ids, new)
+            return
+        pointer = pointer_of(name)
+        self._buffers[name], self._buffers[pointer] = pushed(held, cast(Tensor, self._buffers[pointer]), new)
 
     def _fill_table(self, name: str, value: Table | Tensor) -> None:
         """Other entries for a table, in its dtype; a graph that was captured reads them too."""

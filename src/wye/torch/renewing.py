@@ -21,7 +21,7 @@ def renew(held: Tensor, ids: Tensor, new: object) -> None:
     if not isinstance(new, Tensor) or new.shape != wanted or ids.dim() != 1:
         got = tuple(new.shape) if isinstance(new, Tensor) else None
         raise wrong_entries(got, wanted, "does not give one new entry for each id.")
-    rows, places = new if new.dtype is held.dtype else _fitting(held, new), ids.long()
+    rows, places = _fitting(held, new), ids.long()
     if torch.compiler.is_compiling() or not places.is_cpu:  # nobody waits for the device to say how often ids come
         places, order = within(places, held.shape[0]).sort()
         rows = _means(places, rows[order]).to(held.dtype)
@@ -41,7 +41,7 @@ def _write(held: Tensor, places: Tensor, rows: Tensor) -> None:
     if torch.compiler.is_compiling() or not by_numpy or is_transformed() or type(held) not in PLAIN:
         held.index_copy_(0, places, rows)
         return
-    held.detach().numpy()[places.numpy()] = rows.detach().numpy()
+    held.numpy()[places.numpy()] = rows.numpy()
     increment_version(held)  # so that a backward which still needs the old entries says so
 
 
@@ -75,4 +75,4 @@ def pushed(held: Tensor, oldest: Tensor, new: object) -> tuple[Tensor, Tensor]:
 def _fitting(held: Tensor, new: Tensor) -> Tensor:
     if new.is_floating_point() and not held.is_floating_point():
         raise fractions(str(held.dtype)[6:], str(new.dtype)[6:])
-    return new.to(held.dtype)
+    return new.detach().to(held.dtype)
