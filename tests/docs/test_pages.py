@@ -10,7 +10,7 @@ import pytest
 import torch
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = {"flow.md": 20, "watch.md": 10, "keep.md": 20, "balance.md": 10}
+PAGES = {"flow.md": 20, "losses.md": 20, "watch.md": 10, "keep.md": 20, "balance.md": 10}
 """The pages with examples in order, and how many there are at least."""
 
 
