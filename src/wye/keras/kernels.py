@@ -156,11 +156,14 @@ def in_one_dtype(function: Callable[[Array, Array], Array]) -> Callable[[Any, An
 
 
 def add(x: Any, y: Any) -> Array:
-    """x + y. On TensorFlow `ops.add` takes a column for a bias: to a square matrix it adds it as a row."""
+    """x + y. On TensorFlow `ops.add` takes a column for a bias: to a square matrix it adds it as a row.
+
+    A symbol is left to Keras: JAX would take one beside its own tensor for a value.
+    """
     if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
         return ops.add(x, y)
     x, y = alike(x, y)
-    return x + y
+    return ops.add(x, y) if isinstance(x, keras.KerasTensor) or isinstance(y, keras.KerasTensor) else x + y
 
 
 def squared(x: Array) -> Array:
