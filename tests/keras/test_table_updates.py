@@ -120,8 +120,7 @@ def test_what_is_given_stays_as_it_is() -> None:
     ("make", "what"),
     [
         (lambda: wye.Table(np.ones(3), by=None), "which an update fills"),
-        (lambda: wye.Table(np.ones(3), persistent=False), "saves every variable"),
-        (lambda: wye.Table(scipy.sparse.eye_array(3)), "dense and in memory"),
+        (lambda: wye.Table(scipy.sparse.eye_array(3), update="t"), "read and never written"),
         (lambda: wye.Join(lambda x: x, t=wye.Table(np.ones(3), update="t")), "its value is a callable"),
         (lambda: wye.When("t > 0", "x", t=wye.Table(np.ones(3), update="t")), "a condition only reads"),
         (lambda: setattr(elr(), "t", wye.Table(np.ones((9, 4)), update="p")), "keeps its update"),

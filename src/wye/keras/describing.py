@@ -14,6 +14,7 @@ from .flow.node import Node
 from .frozen import Frozen
 from .holding import Holder
 from .join import Join
+from .sources import Source
 
 STOCK = ("keras.", "keras_core.")
 """The modules of Keras's own layers; what others do with their weights nobody knows."""
@@ -48,6 +49,23 @@ def named(model: Any) -> tuple[Description, dict[str, Any]]:
     return Description(parts, same, ties), variables
 
 
+def missing(model: Any) -> dict[str, tuple[Any, str]]:
+    """The tables that a file did not hold, by key: the layer that each belongs to, and its name there."""
+    found, known = dict[str, tuple[Any, str]](), set[int]()
+
+    def visit(path: str, layer: Any) -> None:
+        if id(layer) in known:
+            return
+        known.add(id(layer))
+        sources: dict[str, Source] = layer._held.sources if isinstance(layer, Join | Node) else {}  # pyright: ignore[reportPrivateUsage]
+        found.update({within(path, name): (layer, name) for name, source in sources.items() if not source.given})
+        for name, child in children(layer).items():
+            visit(within(path, name), child)
+
+    visit("", model)
+    return found
+
+
 def kind_of(layer: Any) -> str:
     """The class of a layer: one of wye, of Keras, or of the user."""
     cls = type(layer)
@@ -78,10 +96,11 @@ def _tracked(layer: Any) -> list[Any]:
 
 
 def own(layer: Any) -> Iterator[tuple[str, Any]]:
-    """The variables of a layer itself by name; those of one name are counted."""
+    """The variables of a layer itself that a file holds, by name; those of one name are counted."""
     if isinstance(layer, Join | Node):
         held: Holder = layer._held  # pyright: ignore[reportPrivateUsage]
-        yield from held._buffers.variables.items()  # pyright: ignore[reportPrivateUsage]
+        variables = held._buffers.variables  # pyright: ignore[reportPrivateUsage]
+        yield from ((name, one) for name, one in variables.items() if name not in held.unsaved)
         if hasattr(layer, "_steps"):
             yield "step", layer._steps  # pyright: ignore[reportPrivateUsage]
         return

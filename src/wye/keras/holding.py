@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
+from keras import KerasTensor
 
 from ..errors import PartError
 from ..formula.formula import Formula
@@ -15,6 +16,7 @@ from ..formula.tables import pointer_of
 from .kernels import Array, ops
 from .making import as_value
 from .renewing import pushed, renewed
+from .sources import Source
 
 
 class Values(Mapping[str, Array]):
@@ -52,6 +54,8 @@ class Holder:
     Attributes:
         kinds: for each part `module parameter buffer number schedule formula table edges` or `callable`.
         numbers: the numbers as they were last assigned, for their types.
+        sources: the tables that are only read, or whose entries a file did not hold.
+        unsaved: the names of variables that no file holds.
         outer: the layers and models that were called around this one: what is made of them must be made anew.
     """
 
@@ -65,6 +69,8 @@ class Holder:
         self.numbers: dict[str, float] = {}
         self.tables: dict[str, str | None] = {}
         self.updates: dict[str, Formula] = {}
+        self.sources: dict[str, Source] = {}
+        self.unsaved: set[str] = set()
         self.training = False
         self.reading = Reading(self)
         self.outer: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -73,6 +79,9 @@ class Holder:
         """What the name of a part stands for in a formula."""
         if self.kinds.get(name) == "edges":
             return self._modules[name]
+        if name in self.sources:
+            source = self.sources[name]  # a bank is read only on symbols before it is given
+            return KerasTensor(source.shape, source.dtype) if self.tables[name] is None else source
         value = as_value(self._buffers.variables[name])
         # Torch writes into a bank that the backward may still read.
         return ops.copy(value) if self.training and self.tables.get(name, "") is None else value
@@ -90,8 +99,8 @@ class Holder:
         return self._buffers.variables[name]
 
     def part(self, name: str) -> Any:
-        """What was given under the name: a layer, a callable or a variable."""
-        for home in (self._modules, self._callables, self._buffers.variables):
+        """What was given under the name: a layer, a callable, a variable, or the source of a table."""
+        for home in (self._modules, self._callables, self._buffers.variables, self.sources):
             if name in home:
                 return home[name]
         raise AttributeError(name)

@@ -132,6 +132,9 @@ class Join(Moving, Named, Parts, keras.Model):
         self._held.formulas[name] = formula
         self._install(made)
 
+    def _remake(self) -> None:
+        self._install(self._make(self._source, self._held.formulas))
+
     # what a file holds of it
 
     def get_config(self) -> dict[str, Any]:
@@ -185,6 +188,7 @@ class Join(Moving, Named, Parts, keras.Model):
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         """The value; Keras tells the layers inside of `training` where the one around them takes it, too."""
         self._seen()
+        self._refuse_missing(inputs)
         self._held.training = bool(training)
         if self._made is not None:
             return self._made(self._held.reading, inputs)

@@ -107,7 +107,7 @@ class Parts(Tabled):
         """What is known of the parts that are values."""
         known = {"number": NUMBER, "schedule": NUMBER, "edges": Kind(data=False, dtype="any", tensor=False)}
         return {
-            name: known[kind] if kind in known else Kind(data=False, dtype=dtype_class(self._held.variable(name).dtype))
+            name: known[kind] if kind in known else Kind(data=False, dtype=dtype_class(self._held.part(name).dtype))
             for name, kind in self._held.kinds.items()
             if kind not in (*CALLED, "formula")
         }

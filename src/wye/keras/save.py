@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any, cast
 
 import keras
 import numpy as np
 
-from ..errors import InputError
+from ..errors import FileError, InputError, listed
 from ..keep.aside import written_aside
 from ..keep.inspecting import Contents, contents
 from ..keep.weights import Loaded, compared, misfit
-from .describing import named
+from .describing import missing, named
 from .parts import Parts
+from .table import Table
 
 
 def save(model: keras.Model, path: str | PathLike[str]) -> None:
@@ -55,16 +57,53 @@ def save(model: keras.Model, path: str | PathLike[str]) -> None:
         model.save(aside)
 
 
-def load(path: str | PathLike[str]) -> Any:
+def load(path: str | PathLike[str], parts: Mapping[str, Any] = {}) -> Any:
     """Reads a model that `save` wrote, in Keras's safe mode: nothing in the file runs.
 
     Args:
         path: of the file.
+        parts: the tables that the file does not hold, by their paths: memory maps, sparse matrices, and those with
+            `persistent=False`. They are read and updated as the saved ones were. A layer is none of them: its class
+            is registered with `keras.saving.register_keras_serializable`.
 
     Raises:
+        FileError: a table is not given, or one that the file does not ask for is.
+        InputError: what is given is no table.
         ValueError: there is no such file, or it is none of Keras.
+
+    Example:
+        >>> import keras, tempfile, wye.keras as wye
+        >>> weights = wye.Table(keras.ops.array([0.5, 1.0, 2.0]), persistent=False)
+        >>> join = wye.Join("w[b] * x[b]", w=weights)
+        >>> given = {"x": keras.ops.ones(2), "id": keras.ops.array([2, 0])}
+        >>> y = join(given)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     wye.save(join, f"{folder}/join.keras")
+        ...     again = wye.load(f"{folder}/join.keras", parts={"w": weights})
+        >>> bool(keras.ops.all(again(given) == y))
+        True
     """
-    return keras.saving.load_model(path, safe_mode=True)
+    where = f"load({os.fspath(path)!r}, parts=...)"
+    for name, value in parts.items():
+        if not isinstance(value, Table):
+            fix = "give a Table; the class of a layer is registered: keras.saving.register_keras_serializable()"
+            raise InputError(f"the part {name!r} is no table.", where, type(value).__name__, fix)
+    model: Any = keras.saving.load_model(path, safe_mode=True)
+    wanted = missing(model)
+    for key in wanted:
+        if key not in parts:
+            fix = f"give it: wye.load(path, parts={{{key!r}: wye.Table(...)}})"
+            given = f"given: {listed(repr(one) for one in parts)}"
+            raise FileError(f"the table `{key[:60]}` is not in the file.", where, given, fix)
+    for key, value in parts.items():
+        if key not in wanted:
+            fix = "leave it out, or assign it once it is loaded"
+            raise FileError(f"the file asks for no table {key!r}.", where, f"a {value!r}", fix)
+    for key, (layer, name) in wanted.items():
+        layer._give_table(name, parts[key])
+    if wanted and not all(one.supports_jit for one in model._flatten_layers()):
+        model.jit_compile = False  # as Keras settles it where it knows that before
+    return model
 
 
 def load_weights(model: keras.Model, path: str | PathLike[str], *, strict: bool = True) -> Loaded:
@@ -100,7 +139,7 @@ def load_weights(model: keras.Model, path: str | PathLike[str], *, strict: bool 
         got = f"{model.name}, not built"
         raise InputError("a model has no weights before it is built.", "load_weights(...)", got, "call it on one batch")
     _hand_back(model)
-    description, held = named(load(path))
+    description, held = named(keras.saving.load_model(path, safe_mode=True))
     _, state = named(model)
     found = compared(_outlines(state), _outlines(held), description.first)
     if strict and not found.whole:
@@ -132,7 +171,7 @@ def inspect(path: str | PathLike[str]) -> Contents:
         >>> held.formulas, held.tensors["deep.then.kernel"].read_by
         ({'deep.condition': 'norm(x) > 1'}, 'deep.then, by When norm(x) > 1')
     """
-    description, held = named(load(path))
+    description, held = named(keras.saving.load_model(path, safe_mode=True))
     size = sum(np.asarray(keras.ops.convert_to_numpy(one.value)).nbytes for one in held.values())
     return contents(os.fspath(path), description, _outlines(held), size)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -11,12 +12,14 @@ from .kernels import BOOLEAN, FLOATS, Array, broadcast, dtype_name, ops, sizes
 from .picks import beside, only, within
 
 
-def take(values: tuple[Array, Array], axis: int) -> Array:
+def take(values: tuple[Any, Array], axis: int) -> Array:
+    """The entries at an index; of a table's source as it hands them out."""
     x, index = values
+    held = not hasattr(x, "rows")  # which torch.compile understands, and `isinstance(x, Tensor)` it does not
     if index.dtype in FLOATS or index.dtype in BOOLEAN:
         raise refusals.fractional_entries(dtype_name(index))
-    index, inside = within(index, sizes(x)[axis])
-    found = ops.take(x, beside(x, index), axis=axis)
+    index, inside = within(index, sizes(x)[axis] if held else x.shape[axis])
+    found = ops.take(x, beside(x, index), axis=axis) if held else x.rows(index)
     if inside is None:
         return found
     shape = [1] * len(x.shape)

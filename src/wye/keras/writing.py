@@ -12,6 +12,7 @@ from ..formula.formula import Formula
 from ..formula.schedule import Schedule
 from .holding import Holder
 from .kernels import NARROW, constant, ops
+from .sources import Missing
 from .table import Table
 
 
@@ -73,12 +74,14 @@ def _written(held: Holder, name: str, kind: str) -> Any:
     if kind == "number":
         held.synced()
         return {"kind": kind, "value": held.numbers[name]}
-    variable = held.variable(name)
-    found = {"kind": kind, "shape": list(variable.shape), "dtype": variable.dtype}
+    entries = held.part(name)
+    found = {"kind": kind, "shape": list(entries.shape), "dtype": entries.dtype}
     if kind != "table":
         return found
     update = held.updates.get(name)
-    return {**found, "by": held.tables[name], **({"update": update.text} if update else {})}
+    outside = name in held.sources or name in held.unsaved
+    more = {**({"update": update.text} if update else {}), **({"outside": True} if outside else {})}
+    return {**found, "by": held.tables[name], **more}
 
 
 def read_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,7 +99,9 @@ def _read(name: str, part: Mapping[str, Any]) -> Any:
         return Schedule(part["text"])
     if kind == "number":
         return part["value"]
-    dtype = NARROW.get(part["dtype"], part["dtype"])
+    dtype = str(NARROW.get(part["dtype"], part["dtype"]))
+    if part.get("outside"):
+        return Table(Missing(tuple(part["shape"]), dtype), part["by"], persistent=False, update=part.get("update"))
     empty = ops.zeros(tuple(part["shape"]), dtype)
     if kind == "table":
         return Table(empty, part["by"], update=part.get("update"))

@@ -111,6 +111,10 @@ class Node(Named, Wants):
             self._held.formulas[name] = before
             raise
 
+    def _remake(self) -> None:
+        if "_condition" in self.__dict__:
+            self._decide_by(self._condition.source, self._condition.what, later=True)
+
     # what it goes by
 
     def _asked(self, x: Value, sides: Mapping[str, Any], size: int | None) -> Any:
@@ -155,6 +159,7 @@ class Node(Named, Wants):
     @as_it_stands
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Value:
         self._seen()
+        self._refuse_missing(inputs)
         self._trains, self._outlines = bool(training), False
         x, sides = inputs[FLOWING], {name: value for name, value in inputs.items() if name != FLOWING}
         size = batch_size(x, type(self).__name__)
